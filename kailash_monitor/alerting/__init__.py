@@ -1,0 +1,1 @@
+"""Alerting: decide, given readings, what is going on and who is to be told."""

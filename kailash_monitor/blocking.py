@@ -1,0 +1,197 @@
+"""The alert manager for programs without an event loop: Flask, Django, scripts.
+
+    from kailash_monitor.blocking import AlertManager
+
+    manager = AlertManager(get_metrics_registry())
+    manager.start()
+    ...
+    manager.stop()
+
+The same names, synchronous. The manager works on a loop of its own in a daemon thread that is there from `start` to `stop`;
+a program that forgets to stop ends all the same, without waiting for messages that are under way.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+from anyio.from_thread import BlockingPortal
+
+from kailash_monitor.channels import NotificationChannel
+from kailash_monitor.engine import AlertManager as AsyncAlertManager
+from kailash_monitor.engine import Delivery, Health, RuleStatus
+from kailash_monitor.instrument.source import Source
+from kailash_monitor.metrics import MetricsRegistry
+from kailash_monitor.model.alert import Alert
+from kailash_monitor.model.durations import Duration, parse_duration
+from kailash_monitor.rules import AlertRule
+
+__all__ = ["AlertManager"]
+
+T = TypeVar("T")
+
+
+class AlertManager:
+    """The alert manager, synchronous: see `kailash_monitor.alerts.AlertManager` for what the methods mean.
+
+    All methods may be called from any thread. After a fork, the child's manager does not run until it is started there.
+    """
+
+    def __init__(self, registry: MetricsRegistry, *, stop_timeout: Duration = "5s") -> None:
+        self._manager: Final = AsyncAlertManager(registry, stop_timeout=stop_timeout)
+        self._stop_timeout: Final = parse_duration(stop_timeout)
+        self._starting = threading.Lock()
+        self._thread: _LoopThread | None = None
+
+    def __repr__(self) -> str:
+        return f"<blocking {repr(self._manager)[1:]}"
+
+    def start(self) -> None:
+        """Begin to work; returns once it does. Nothing where it runs already."""
+        with self._starting:
+            if self.running:
+                return
+            self._thread = _LoopThread()
+            self._thread.call(self._manager.start)
+
+    def stop(self) -> None:
+        """End; returns within `stop_timeout` and a second. Nothing where it does not run; never raises."""
+        with self._starting:
+            thread, self._thread = self._thread, None
+            if thread is not None and thread.alive:
+                thread.close(self._manager.stop, self._stop_timeout + 1.0)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._thread is not None and self._thread.alive and self._manager.running
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What ended it, where something other than a stop did."""
+        return self._manager.failure
+
+    @property
+    def metrics_registry(self) -> MetricsRegistry:
+        """The registry it judges."""
+        return self._manager.metrics_registry
+
+    @property
+    def rules(self) -> dict[str, AlertRule]:
+        """The rules by name."""
+        return self._manager.rules
+
+    @property
+    def alerts(self) -> dict[str, Alert]:
+        """All alerts by id."""
+        return self._manager.alerts
+
+    @property
+    def notification_channels(self) -> list[NotificationChannel]:
+        """The channels, in order of adding."""
+        return self._manager.notification_channels
+
+    def add_rule(self, rule: AlertRule) -> None:
+        """Take `rule` on."""
+        self._manager.add_rule(rule)
+
+    def remove_rule(self, name: str) -> None:
+        """Take the rule called `name` away."""
+        self._manager.remove_rule(name)
+
+    def add_notification_channel(self, channel: NotificationChannel) -> None:
+        """Take `channel` on."""
+        self._manager.add_notification_channel(channel)
+
+    def add_source(self, source: Source) -> None:
+        """Have `source` sampled while the manager runs."""
+        self._manager.add_source(source)
+
+    def get_active_alerts(self) -> list[Alert]:
+        """Give the alerts that fire."""
+        return self._manager.get_active_alerts()
+
+    def get_all_alerts(self) -> list[Alert]:
+        """Give all alerts."""
+        return self._manager.get_all_alerts()
+
+    def silence_alert(
+        self, alert_id: str, duration: Duration | None = None, *, author: str = "", reason: str = ""
+    ) -> None:
+        """Tell nobody that this alert fires, for `duration` or until its incident is over."""
+        self._manager.silence_alert(alert_id, duration, author=author, reason=reason)
+
+    def acknowledge_alert(self, alert_id: str, *, author: str = "") -> None:
+        """Say that somebody is on it."""
+        self._manager.acknowledge_alert(alert_id, author=author)
+
+    def rule_status(self) -> list[RuleStatus]:
+        """Give every rule with what came of its last evaluation."""
+        return self._manager.rule_status()
+
+    def deliveries(self) -> list[Delivery]:
+        """Give the last attempts to tell a channel."""
+        return self._manager.deliveries()
+
+    def health(self) -> Health:
+        """Say whether it does its work."""
+        return self._manager.health()
+
+
+class _LoopThread:
+    """A daemon thread with an event loop and a portal into it.
+
+    A daemon, since an ordinary thread would keep a program that forgets to stop from ever ending.
+    """
+
+    def __init__(self) -> None:
+        self._process = os.getpid()
+        ready: Future[BlockingPortal] = Future()
+        self._thread = threading.Thread(target=_run_portal, args=(ready,), name="kailash-monitor", daemon=True)
+        self._thread.start()
+        self._portal = ready.result()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is there, in this process."""
+        return self._process == os.getpid() and self._thread.is_alive()
+
+    def call(self, function: Callable[[], Awaitable[T]]) -> T:
+        """Call `function` on the loop and wait for what it gives."""
+        return self._portal.call(_awaited, function)
+
+    def close(self, last: Callable[[], Awaitable[None]], seconds: float) -> None:
+        """Call `last`, then end the loop and the thread; wait for `seconds` at most."""
+        self._portal.start_task_soon(_call_and_stop, last, self._portal)
+        self._thread.join(seconds)
+
+
+def _run_portal(ready: Future[BlockingPortal]) -> None:
+    async def main() -> None:
+        async with BlockingPortal() as portal:
+            ready.set_result(portal)
+            await portal.sleep_until_stopped()
+
+    asyncio.run(main())
+
+
+async def _awaited(function: Callable[[], Awaitable[T]]) -> T:
+    return await function()
+
+
+async def _call_and_stop(last: Callable[[], Awaitable[None]], portal: BlockingPortal) -> None:
+    await last()
+    await portal.stop()

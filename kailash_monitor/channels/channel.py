@@ -1,0 +1,76 @@
+"""The port through which alerts leave: what a notification channel is."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
+
+from kailash_monitor.clock import SYSTEM_CLOCK
+from kailash_monitor.delivery.outcome import Delivered, Outcome
+from kailash_monitor.errors import ChannelError
+from kailash_monitor.model.alert import Alert
+from kailash_monitor.model.notice import Notice, NoticeKind
+
+__all__ = ["DeliveringChannel", "Delivers", "NotificationChannel", "channel_name"]
+
+
+class NotificationChannel:
+    """A way to tell people. Subclass it and write `send_notification`, or give `deliver` for finer answers.
+
+        class Pager(NotificationChannel):
+            async def send_notification(self, alert, context):
+                return await page(alert.title)
+
+    For implementers: return True when the message was taken; False is tried again later with growing pauses, and so is an
+    exception, three times at most. `context["kind"]` is "firing", "repeat" or "resolved"; `context["message_id"]` is the
+    same at every attempt. An attempt has ten seconds. A plain function instead of a coroutine runs in a thread of its own.
+    `super().__init__()` need not be called; `name` may be set, and must then be unique within a manager.
+    """
+
+    name: str | None = None
+
+    async def send_notification(self, alert: Alert, context: Mapping[str, object]) -> bool:
+        """Tell about `alert`; True when it was taken."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how to send: define send_notification")
+
+
+@runtime_checkable
+class Delivers(Protocol):
+    """A channel that answers finer than True and False."""
+
+    async def deliver(self, notice: Notice) -> Outcome:
+        """Send `notice` once. Does not raise for what the other side does; cancellation passes through."""
+        ...
+
+
+class DeliveringChannel(NotificationChannel):
+    """A channel of ours: it knows what can be retried, and works alone as well (`await channel.send_notification(…)`)."""
+
+    async def deliver(self, notice: Notice) -> Outcome:
+        """Send `notice` once and say what became of it."""
+        raise NotImplementedError
+
+    async def send_notification(self, alert: Alert, context: Mapping[str, object]) -> bool:
+        """Send `alert` once, as a test unless `context["kind"]` says otherwise; True when it was taken."""
+        kind = NoticeKind(context.get("kind", NoticeKind.TEST.value))
+        sent_at = SYSTEM_CLOCK.wall()
+        notice = Notice(str(context.get("message_id", f"{alert.id}-{sent_at:.6f}")), kind, alert, sent_at=sent_at)
+        return isinstance(await self.deliver(notice), Delivered)
+
+
+def channel_name(channel: object) -> str:
+    """Give the channel's own name, else its class's in lower case without `NotificationChannel`.
+
+    A ChannelError where it is no channel at all, or its name is no text.
+    """
+    kind = type(channel).__name__
+    send = getattr(channel, "send_notification", None)
+    if not callable(send) or inspect.isclass(channel):
+        raise ChannelError(
+            f"channel {channel!r}", seen="no method send_notification", expected="an object with send_notification(alert, context)"
+        )
+    name = getattr(channel, "name", None)
+    if name is None:
+        return kind.removesuffix("NotificationChannel").lower() or kind.lower()
+    if not isinstance(name, str) or not name:
+        raise ChannelError(f"channel {kind}", seen=f"the name {name!r}", expected="a text that is not empty, or None")
+    return name

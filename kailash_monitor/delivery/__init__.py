@@ -1,0 +1,1 @@
+"""Delivery: policies as values."""

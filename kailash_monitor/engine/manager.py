@@ -1,0 +1,382 @@
+"""The alert manager: rules in, alerts out."""
+
+import asyncio
+import logging
+import random
+import threading
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Final, Self
+
+from kailash_monitor.alerting.incident import Incident, State
+from kailash_monitor.channels import NotificationChannel, channel_name
+from kailash_monitor.engine.book import AlertBook, alert_of
+from kailash_monitor.engine.completion import Completion
+from kailash_monitor.engine.evaluator import Evaluation, evaluate
+from kailash_monitor.engine.postman import Postman
+from kailash_monitor.engine.run import Run
+from kailash_monitor.engine.sampler import sample_forever
+from kailash_monitor.engine.scheduler import Scheduler
+from kailash_monitor.engine.status import Delivery, Health, RuleStatus
+from kailash_monitor.errors import ChannelError, ConfigurationError, LifecycleError, RuleError
+from kailash_monitor.instrument.source import Source
+from kailash_monitor.metrics import MetricsRegistry
+from kailash_monitor.model.alert import Alert
+from kailash_monitor.model.durations import Duration, parse_duration
+from kailash_monitor.rules import AlertRule, Value, check_fits
+
+__all__ = ["AlertManager"]
+
+HOUSEKEEPING: Final = 60.0
+"""Seconds between two rounds of forgetting what is over."""
+
+_logger = logging.getLogger("kailash_monitor.engine")
+
+
+@dataclass(slots=True)
+class _Judged:
+    """What came of a rule's last evaluation."""
+
+    at: float
+    value: float | None
+    error: str | None
+
+
+class AlertManager:
+    """Judges the metrics of `registry` by rules, each at its own interval, and tells notification channels.
+
+    It works while it runs, in one of three ways:
+
+        async with AlertManager(registry) as manager: ...
+        manager.start() … await manager.stop()
+        task_group.create_task(manager.run())
+
+    `start`, `stop`, `silence_alert`, `acknowledge_alert` act at once and give back something that can be awaited and need
+    not be. All methods may be called from any thread, but for `start` and `run`, which belong to a running event loop; in a
+    program without one, use `kailash_monitor.blocking.AlertManager`.
+
+    `stop_timeout` is how long a stop waits for messages that are under way. What goes wrong while it runs (a rule, a
+    channel, a source) is logged and counted, never raised; `failure` keeps what ended it, where something did.
+    """
+
+    def __init__(self, registry: MetricsRegistry, *, stop_timeout: Duration = "5s") -> None:
+        if not isinstance(registry, MetricsRegistry):
+            raise ConfigurationError(
+                "AlertManager", seen=f"{registry!r} as registry", expected="a MetricsRegistry, such as get_metrics_registry()"
+            )
+        self.metrics_registry: Final = registry
+        self.failure: BaseException | None = None
+        self._stop_timeout = parse_duration(stop_timeout)
+        self._clock = registry.clock
+        self._lock = threading.RLock()  # guards rules, judged, the book, the postman's rounds and the scheduler's turns
+        self._rules: dict[str, AlertRule] = {}
+        self._judged: dict[str, _Judged] = {}
+        self._sources: list[Source] = []
+        self._book = AlertBook()
+        self._scheduler = Scheduler(self._clock, self._lock, self._judge)
+        self._postman = Postman(
+            self._clock, self._lock, self._book, new_id=lambda: uuid.uuid4().hex, luck=random.random
+        )
+        self._run: Run | None = None
+        self._tidied = self._clock.now()
+
+    def __repr__(self) -> str:
+        state = "running" if self.running else "not running"
+        return f"<AlertManager {state}, {len(self._rules)} rules, {len(self.get_active_alerts())} alerts active>"
+
+    # -- what it judges and whom it tells ------------------------------------------------------------------------------
+
+    @property
+    def rules(self) -> dict[str, AlertRule]:
+        """The rules by name."""
+        with self._lock:
+            return dict(self._rules)
+
+    @property
+    def notification_channels(self) -> list[NotificationChannel]:
+        """The channels, in order of adding."""
+        with self._lock:
+            return list(self._postman.channels.values())
+
+    def add_rule(self, rule: AlertRule) -> None:
+        """Take `rule` on; where the manager runs, it is evaluated at once.
+
+        A RuleError where the name is taken, an alert of it would share its id with another rule's, or its condition does
+        not fit the metric.
+        """
+        with self._lock:
+            self._check(rule)
+            self._rules[rule.name] = rule
+            if rule.enabled:
+                self._scheduler.add(rule.name, rule.evaluation_interval)
+
+    def remove_rule(self, name: str) -> None:
+        """Take the rule called `name` away. Its alerts end, and whoever was told of them is told so."""
+        with self._lock:
+            if self._rules.pop(name, None) is None:
+                return
+            self._scheduler.remove(name)
+            self._judged.pop(name, None)
+            now = self._clock.now()
+            self._postman.offer(self._book.remove_rule(name, now), now)
+
+    def add_notification_channel(self, channel: NotificationChannel) -> None:
+        """Take `channel` on. One without a name is called after its class, from the second of a kind with a number.
+
+        A ChannelError where the name it gives itself is taken, or it is no channel.
+        """
+        name = channel_name(channel)
+        with self._lock:
+            taken = self._postman.channels
+            if name in taken:
+                if getattr(channel, "name", None) is not None:
+                    raise ChannelError(f"channel {name!r}", seen="a second of that name", expected="give it another name")
+                name = next(f"{name}-{n}" for n in range(2, len(taken) + 3) if f"{name}-{n}" not in taken)
+            self._postman.add(name, channel)
+
+    def add_source(self, source: Source) -> None:
+        """Have `source` sampled every `source.every` seconds while the manager runs; its collector is registered."""
+        self.metrics_registry.register_collector(source.name, source.collector)
+        with self._lock:
+            self._sources.append(source)
+
+    def _check(self, rule: AlertRule) -> None:
+        where = f"rule {rule.name!r}"
+        if rule.name in self._rules:
+            raise RuleError(where, field="name", seen="a second rule of that name", expected="give it another name")
+        collectors = self.metrics_registry.get_all_collectors()
+        for name, collector in collectors.items():
+            metric = collector.get_metric(rule.metric_name)
+            if metric is not None and rule.collector in (None, name):
+                check_fits(rule, metric)
+        mine = _ids(rule, list(collectors))
+        for other in self._rules.values():
+            shared = mine & _ids(other, list(collectors))
+            if shared:
+                raise RuleError(
+                    where,
+                    field="name",
+                    seen=f"the alert id {min(shared)!r}, which rule {other.name!r} uses as well",
+                    expected="ids are <rule>_<collector>: rename one of the rules",
+                )
+
+    # -- running -------------------------------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        run = self._run
+        return run is not None and not run.over
+
+    def start(self) -> Completion[None]:
+        """Begin to work on the running event loop; awaiting the result waits until it does. Nothing where it runs already.
+
+        A LifecycleError where no event loop runs.
+        """
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise LifecycleError(
+                "AlertManager.start() needs a running event loop: call it inside a coroutine, or use "
+                "kailash_monitor.blocking.AlertManager in a program without one"
+            ) from None
+        with self._lock:
+            run = self._run
+            if run is None or run.over or run.stopping:
+                run = self._run = Run(loop, after=run)
+                task = loop.create_task(self._supervise(run), name="kailash-monitor")
+                run.keep(task)
+        return Completion(run.wait_up)
+
+    def stop(self) -> Completion[None]:
+        """Have it end: no more is judged, messages under way get `stop_timeout`. Awaiting the result waits for the end.
+
+        What is not delivered stays and goes out after the next start. Never raises, also where it does not run.
+        """
+        run = self._run
+        if run is None:
+            return Completion.of(None)
+        run.stop()
+        return Completion(run.wait_ended)
+
+    async def run(self) -> None:
+        """Work until `stop` is called or this is cancelled; a cancellation ends it at once, without waiting for messages.
+
+        A LifecycleError where it runs already.
+        """
+        with self._lock:
+            if self.running:
+                raise LifecycleError("AlertManager.run(): it runs already; call it once, or use start()")
+            run = self._run = Run(asyncio.get_running_loop())
+        await self._supervise(run)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def _supervise(self, run: Run) -> None:
+        """Run the loops; what ends them other than a stop is our bug, and is not the host program's to handle."""
+        try:
+            if run.after is not None:
+                await run.after.wait_ended()
+            self.failure = None
+            await self._serve(run)
+        except Exception as error:
+            self.failure = error
+            _logger.exception("the alert manager has failed and does not judge any more")
+        finally:
+            run.end()
+
+    async def _serve(self, run: Run) -> None:
+        if self.metrics_registry.observer is None:
+            self.metrics_registry.observer = _log_report
+        with self._lock:
+            self._book.freeze(self._clock.now())
+        async with asyncio.TaskGroup() as tasks:
+            loops = [tasks.create_task(sample_forever(source, self._clock)) for source in self._sources]
+            loops.append(tasks.create_task(self._scheduler.run()))
+            postman = tasks.create_task(self._postman.run())
+            run.up.set_result(None)
+            await run.stop_now.wait()
+            for loop in loops:
+                loop.cancel()
+            await self._postman.drain(self._stop_timeout)
+            postman.cancel()
+
+    def _judge(self, name: str, now: float) -> None:
+        """One tick of one rule: read, decide, have people told."""
+        rule = self._rules.get(name)
+        if rule is None:
+            return
+        evaluation = evaluate(rule, self.metrics_registry.get_all_collectors(), now)
+        with self._lock:
+            if self._rules.get(name) is not rule:
+                return  # taken away meanwhile
+            heard_of, wrong = self._book.judge(rule, evaluation, now)
+            self._postman.offer(heard_of, now)
+            self._note(rule, evaluation, wrong, now)
+            if now - self._tidied >= HOUSEKEEPING:
+                self._tidied = now
+                self._book.forget(now, self._postman.alerts_under_way())
+
+    def _note(self, rule: AlertRule, evaluation: Evaluation, wrong: list[str], now: float) -> None:
+        error = "; ".join([*(f"{where}: {what}" for where, what in evaluation.failed.items()), *wrong]) or None
+        before = self._judged.get(rule.name)
+        if error and (before is None or before.error != error):
+            _logger.warning("rule %r cannot be judged: %s", rule.name, error)
+        values = [reading.value for reading in evaluation.readings.values() if isinstance(reading, Value)]
+        worst = (max if rule.condition.wants_high else min)(values, default=None)
+        self._judged[rule.name] = _Judged(now, worst, error)
+
+    # -- what there is to see ------------------------------------------------------------------------------------------
+
+    @property
+    def alerts(self) -> dict[str, Alert]:
+        """All alerts by id: pending, firing, and those resolved in the last 15 minutes."""
+        return {alert.id: alert for alert in self.get_all_alerts()}
+
+    def get_active_alerts(self) -> list[Alert]:
+        """Give the alerts that fire, the silenced and the acknowledged ones included."""
+        with self._lock:
+            return self._show([incident for incident in self._book if incident.active])
+
+    def get_all_alerts(self) -> list[Alert]:
+        """Give all alerts: pending, firing, and those resolved in the last 15 minutes."""
+        with self._lock:
+            return self._show(list(self._book))
+
+    def _show(self, incidents: list[Incident]) -> list[Alert]:
+        now = self._clock.now()
+        offset = self._clock.wall() - now
+        return [alert_of(incident, self._book.status(incident, now), offset) for incident in incidents]
+
+    def rule_status(self) -> list[RuleStatus]:
+        """Give every rule with what came of its last evaluation."""
+        with self._lock:
+            offset = self._clock.wall() - self._clock.now()
+            states: dict[str, set[State]] = {}
+            for incident in self._book:
+                states.setdefault(incident.key.rule, set()).add(incident.state)
+            return [self._rule_status(rule, states.get(rule.name, set()), offset) for rule in self._rules.values()]
+
+    def _rule_status(self, rule: AlertRule, states: set[State], offset: float) -> RuleStatus:
+        judged, turn = self._judged.get(rule.name), self._scheduler.turns.get(rule.name)
+        return RuleStatus(
+            rule=rule,
+            state=_state_word(rule, states, judged),
+            value=judged.value if judged else None,
+            last_evaluation=_wall(judged.at, offset) if judged else None,
+            next_evaluation=_wall(turn.due, offset) if turn and self.running else None,
+            evaluations=turn.evaluations if turn else 0,
+            late=turn.late if turn else 0,
+            error=judged.error if judged else None,
+        )
+
+    def deliveries(self) -> list[Delivery]:
+        """Give the last 200 attempts to tell a channel, oldest first."""
+        with self._lock:
+            return list(self._postman.deliveries)
+
+    def health(self) -> Health:
+        """Say whether it does its work."""
+        with self._lock:
+            ready = all(name in self._judged for name, rule in self._rules.items() if rule.enabled)
+            return Health(
+                running=self.running,
+                ready=self.running and ready,
+                overdue=self._scheduler.overdue(self._clock.now()) if self.running else 0.0,
+                failure=None if self.failure is None else f"{type(self.failure).__name__}: {self.failure}",
+            )
+
+    # -- what people do about alerts -----------------------------------------------------------------------------------
+
+    def silence_alert(
+        self, alert_id: str, duration: Duration | None = None, *, author: str = "", reason: str = ""
+    ) -> Completion[None]:
+        """Tell nobody that this alert fires, for `duration`; where left out, until its present incident is over.
+
+        For an alert that does not fire: until its next incident is over, which must begin within a day. Whoever was told
+        that it fires is told when it is over all the same. A ConfigurationError where the duration is not above zero.
+        """
+        seconds = None if duration is None else parse_duration(duration)
+        if seconds is not None and seconds <= 0:
+            raise ConfigurationError("silence_alert", seen=f"the duration {duration!r}", expected="a duration above zero")
+        with self._lock:
+            self._book.silence(alert_id, seconds, self._clock.now(), author=author, reason=reason)
+        return Completion.of(None)
+
+    def acknowledge_alert(self, alert_id: str, *, author: str = "") -> Completion[bool]:
+        """Say that somebody is on it: no repeats for this incident. The result is whether the alert is there."""
+        with self._lock:
+            return Completion.of(self._book.acknowledge(alert_id, author=author))
+
+
+def _ids(rule: AlertRule, collectors: list[str]) -> set[str]:
+    """Give the ids the rule's alerts can have, label groups aside."""
+    return {f"{rule.name}_{name}" for name in (collectors if rule.collector is None else [rule.collector])}
+
+
+def _state_word(rule: AlertRule, states: set[State], judged: _Judged | None) -> str:
+    if not rule.enabled:
+        return "disabled"
+    for state in (State.FIRING, State.RECOVERING, State.PENDING):
+        if state in states:
+            return str(state.value)
+    if judged is not None and judged.error:
+        return "error"
+    return "waiting" if judged is None or judged.value is None else "inactive"
+
+
+def _wall(at: float, offset: float) -> datetime:
+    return datetime.fromtimestamp(at + offset, UTC)
+
+
+def _log_report(collector: str, text: str) -> None:
+    _logger.warning("collector %r: %s", collector, text)

@@ -1,0 +1,58 @@
+"""A run: one stretch of time in which a manager works on one loop."""
+
+import asyncio
+import os
+from concurrent.futures import Future
+
+__all__ = ["Run"]
+
+
+class Run:
+    """From start to end. `up` and `ended` are done when it works, and when it is over; both can be waited for anywhere.
+
+    Mutable: `stopping` is set by whoever stops it, from any thread; the rest by its own task.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, after: "Run | None" = None) -> None:
+        self.loop = loop
+        self.after = after
+        self.stopping = False
+        self.stop_now = asyncio.Event()
+        self.up: Future[None] = Future()
+        self.ended: Future[None] = Future()
+        self._process = os.getpid()
+        self._task: asyncio.Task[None] | None = None
+
+    def keep(self, task: asyncio.Task[None]) -> None:
+        """Hold on to the task that does the work: the loop itself only holds it weakly."""
+        self._task = task
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, or its loop or process is not there any more."""
+        return self.ended.done() or self.loop.is_closed() or self._process != os.getpid()
+
+    def stop(self) -> None:
+        """Have it end, from any thread. Nothing happens where it is over."""
+        self.stopping = True
+        if self.over:
+            return
+        try:
+            self.loop.call_soon_threadsafe(self.stop_now.set)
+        except RuntimeError:  # the loop was closed this very moment
+            return
+
+    def end(self) -> None:
+        """Note that it is over."""
+        for future in (self.up, self.ended):
+            if not future.done():
+                future.set_result(None)
+
+    async def wait_up(self) -> None:
+        """Wait until it works, or has ended."""
+        await asyncio.shield(asyncio.wrap_future(self.up))
+
+    async def wait_ended(self) -> None:
+        """Wait until it is over."""
+        if not self.over:
+            await asyncio.shield(asyncio.wrap_future(self.ended))

@@ -1,0 +1,58 @@
+"""The sampler: asks a source for its numbers, again and again."""
+
+import asyncio
+import inspect
+import logging
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from kailash_monitor.clock import Clock
+from kailash_monitor.engine.daemon import call_in_daemon
+from kailash_monitor.instrument.source import Source
+
+__all__ = ["sample_forever"]
+
+SAMPLE_SECONDS: Final = 10.0
+"""How long a sample may take before it is left alone."""
+
+_logger = logging.getLogger("kailash_monitor.engine")
+
+
+async def sample_forever(source: Source, clock: Clock) -> None:
+    """Sample `source` now and every `source.every` seconds after, until cancelled.
+
+    A plain `sample` runs in a thread of its own, one at a time: while one hangs, no other is begun. A failure is logged when
+    it begins and when it changes, and once more when it is over.
+    """
+    sample = source.sample if inspect.iscoroutinefunction(source.sample) else _in_thread(source)
+    trouble = ""
+    while True:
+        begun = clock.now()
+        try:
+            async with asyncio.timeout(SAMPLE_SECONDS):
+                await sample()
+        except Exception as error:  # the source's code, which may be the user's
+            seen = f"{type(error).__name__}: {error}"
+            if seen != trouble:
+                _logger.warning("source %r could not be sampled: %s", source.name, seen)
+            trouble = seen
+        else:
+            if trouble:
+                _logger.info("source %r is sampled again", source.name)
+            trouble = ""
+        await asyncio.sleep(max(0.0, source.every - (clock.now() - begun)))
+
+
+def _in_thread(source: Source) -> Callable[[], Awaitable[object]]:
+    under_way = threading.Lock()
+
+    def once() -> None:
+        if not under_way.acquire(blocking=False):
+            raise TimeoutError("the sample before it still hangs")
+        try:
+            source.sample()
+        finally:
+            under_way.release()
+
+    return lambda: call_in_daemon(once, seconds=SAMPLE_SECONDS)

@@ -1,0 +1,53 @@
+"""How the engine is doing, as values to show."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from kailash_monitor.model.notice import Notice
+from kailash_monitor.rules import AlertRule
+
+__all__ = ["Delivery", "Health", "RuleStatus"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleStatus:
+    """One rule and what came of its last evaluation.
+
+    `state` is "disabled", "waiting" (nothing to judge yet), "inactive", "pending", "firing", "recovering" (the most urgent
+    of its alerts) or "error", with the text in `error`. `late` counts evaluations that were skipped since the loop was busy.
+    """
+
+    rule: AlertRule
+    state: str
+    value: float | None = None
+    last_evaluation: datetime | None = None
+    next_evaluation: datetime | None = None
+    evaluations: int = 0
+    late: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One attempt to tell a channel. `outcome` is "delivered", "retry" or "given up", with the reason in `why`."""
+
+    at: datetime
+    channel: str
+    notice: Notice
+    outcome: str
+    attempt: int
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """Whether the engine does its work.
+
+    `ready` once every enabled rule was evaluated since the start; `overdue` is by how many seconds the most urgent rule is
+    late; `failure` says what ended the engine, where something did.
+    """
+
+    running: bool
+    ready: bool
+    overdue: float
+    failure: str | None = None

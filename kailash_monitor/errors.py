@@ -1,0 +1,71 @@
+"""Every exception this toolkit raises, by who must act.
+
+    MonitoringError
+    ├── ConfigurationError (ValueError)   a definition of yours is wrong: the text says what was seen and what is right
+    │   ├── MetricError                   … of a metric, a label or a collector
+    │   ├── RuleError                     … of a rule
+    │   └── ChannelError                  … of a notification channel
+    ├── ValueRefused (ValueError)         a recorded value cannot be counted (only raised where `strict=True`)
+    ├── LifecycleError (RuntimeError)     start, stop or run called where it cannot work
+    └── MissingExtra (ImportError)        an optional dependency is not installed
+
+They are raised where a definition is made. A bad value, a broken rule or a failing channel never raises into the
+program: it is counted and logged.
+"""
+
+__all__ = [
+    "ChannelError",
+    "ConfigurationError",
+    "LifecycleError",
+    "MetricError",
+    "MissingExtra",
+    "MonitoringError",
+    "RuleError",
+    "ValueRefused",
+]
+
+
+class MonitoringError(Exception):
+    """Root of all exceptions of this toolkit."""
+
+
+class ConfigurationError(MonitoringError, ValueError):
+    """A definition is wrong.
+
+    Takes facts and words its own message: `where` it stands, what was `seen`, what was `expected`, and, for a caller
+    that can point at it, the `field` of the definition that is at fault.
+    """
+
+    def __init__(self, where: str, *, seen: str, expected: str, field: str | None = None) -> None:
+        self.where = where
+        self.seen = seen
+        self.expected = expected
+        self.field = field
+        super().__init__(f"{where}: {seen}; {expected}")
+
+
+class MetricError(ConfigurationError):
+    """A metric, a label or a collector is defined wrongly."""
+
+
+class RuleError(ConfigurationError):
+    """A rule is defined wrongly, or collides with another."""
+
+
+class ChannelError(ConfigurationError):
+    """A notification channel is defined wrongly, or shares its name with another."""
+
+
+class ValueRefused(MonitoringError, ValueError):
+    """A value cannot be recorded: not a finite number, or a negative increment."""
+
+
+class LifecycleError(MonitoringError, RuntimeError):
+    """start, stop or run was called where it cannot work; the text says what to call instead."""
+
+
+class MissingExtra(MonitoringError, ImportError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, feature: str, *, package: str, extra: str) -> None:
+        super().__init__(f"{feature} needs {package}: pip install 'kailash-monitor[{extra}]'")

@@ -1,0 +1,43 @@
+"""Exported names: what a metric is called outside, and by what its numbers are multiplied to be in base units."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from kailash_monitor.model.metric import Metadata, MetricType
+
+__all__ = ["ExportedName", "exported_name"]
+
+_BASE_UNITS: Final = {
+    "seconds": ("seconds", 1.0),
+    "s": ("seconds", 1.0),
+    "milliseconds": ("seconds", 1e-3),
+    "ms": ("seconds", 1e-3),
+    "microseconds": ("seconds", 1e-6),
+    "us": ("seconds", 1e-6),
+    "bytes": ("bytes", 1.0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedName:
+    """The full name, without the suffixes of a histogram's lines, and the factor to base units."""
+
+    name: str
+    scale: float
+
+
+def exported_name(namespace: str, collector: str, metadata: Metadata) -> ExportedName:
+    """Give `<namespace>_<collector>_<metric>`, ending in its base unit where it has one, and counters in `_total`.
+
+    The rules are those of Prometheus: https://prometheus.io/docs/practices/naming/
+    """
+    stem = metadata.name
+    counter = metadata.type is MetricType.COUNTER
+    if counter:
+        stem = stem.removesuffix("_total")
+    base, scale = _BASE_UNITS.get(metadata.unit, ("", 1.0))
+    if base:
+        stem = f"{stem.removesuffix(f'_{metadata.unit}').removesuffix(f'_{base}')}_{base}"
+    if counter:
+        stem = f"{stem}_total"
+    return ExportedName("_".join(filter(None, (namespace, collector, stem))), scale)

@@ -1,0 +1,99 @@
+"""Instruments: metrics with declared labels, bound to a name at hand.
+
+    requests = collector.counter("requests", "Requests served", labels=("method", "path"))
+    requests.inc("GET", "/x")                        # one call
+    get_x = requests.labels("GET", "/x")             # a handle, for the hot path
+    get_x.inc()
+
+Without labels the instrument itself is the handle: `.inc()`, `.set(1.5)`, `.observe(0.3)`.
+"""
+
+from typing import Final, Generic, TypeVar
+
+from kailash_monitor.errors import MetricError
+from kailash_monitor.metrics.metric import Metric
+from kailash_monitor.metrics.series import CounterSeries, DistributionSeries, GaugeSeries, Series
+
+__all__ = ["Counter", "Distribution", "Gauge", "Histogram", "Timer"]
+
+T = TypeVar("T", bound=Series)
+
+
+class _Instrument(Generic[T]):
+    """A metric and the handles of its label values, in the order in which the labels were declared."""
+
+    __slots__ = ("_handles", "_kind", "metric")
+
+    def __init__(self, metric: Metric, kind: type[T]) -> None:
+        self.metric: Final = metric
+        self._kind = kind
+        self._handles: dict[tuple[object, ...], T] = {}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.metric.name} {self.metric.label_names}>"
+
+    def labels(self, *values: object) -> T:
+        """Give the handle of these label values; a MetricError where their number is not that of the labels."""
+        handle = self._handles.get(values)
+        if handle is not None:
+            return handle
+        names = self.metric.label_names or ()
+        if len(values) != len(names):
+            raise MetricError(
+                f"metric {self.metric.name!r}",
+                seen=f"{len(values)} label values {values!r}",
+                expected=f"one for each of its {len(names)} labels {names!r}",
+            )
+        handle = self.metric.child(dict(zip(names, values, strict=True)), self._kind)
+        if not self.metric.overflowed:  # overflowing label values are without number: not to be remembered
+            self._handles[values] = handle
+        return handle
+
+
+class Counter(_Instrument[CounterSeries]):
+    """Counts what only rises."""
+
+    __slots__ = ()
+
+    def inc(self, *values: object, by: float = 1.0) -> None:
+        """Add `by` to the series of these label values."""
+        self.labels(*values).inc(by)
+
+
+class Gauge(_Instrument[GaugeSeries]):
+    """Keeps a value that comes and goes. The value stands last: `temperature.set("kitchen", 21.5)`."""
+
+    __slots__ = ()
+
+    def set(self, *values_and_value: object) -> None:
+        """Set the series of the leading label values to the last argument."""
+        *values, value = values_and_value
+        self.labels(*values).set(value)  # type: ignore[arg-type]  # the series refuses what is no number
+
+    def add(self, *values_and_delta: object) -> None:
+        """Move the series of the leading label values by the last argument."""
+        *values, delta = values_and_delta
+        self.labels(*values).add(delta)  # type: ignore[arg-type]  # the series refuses what is no number
+
+
+class Distribution(_Instrument[DistributionSeries]):
+    """Counts how observed values are spread. The observation stands last: `duration.observe("GET", 0.3)`."""
+
+    __slots__ = ()
+
+    def observe(self, *values_and_observation: object) -> None:
+        """Count the last argument in the series of the leading label values."""
+        *values, observation = values_and_observation
+        self.labels(*values).observe(observation)  # type: ignore[arg-type]  # the series refuses what is no number
+
+
+class Histogram(Distribution):
+    """Counts how observed values are spread."""
+
+    __slots__ = ()
+
+
+class Timer(Distribution):
+    """Counts how durations are spread, in the metric's unit (milliseconds unless it says otherwise)."""
+
+    __slots__ = ()

@@ -1,0 +1,1 @@
+"""Values and protocols that cross layers, all of them frozen."""

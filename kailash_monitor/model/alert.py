@@ -1,0 +1,53 @@
+"""An alert, as people and channels see it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+
+from kailash_monitor.model.severity import AlertSeverity
+
+__all__ = ["Alert", "AlertStatus"]
+
+
+class AlertStatus(Enum):
+    """One word for display; nothing decides on it. The first that holds of: resolved, silenced, acknowledged, firing, pending."""
+
+    PENDING = "pending"
+    FIRING = "firing"
+    SILENCED = "silenced"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """What a rule found, told as one story from its first breach to its end.
+
+    `id` names the alert across incidents: `<rule>_<collector>`, then `{label="value",…}` for a group; `incident` numbers
+    them. Times are aware datetimes in UTC, None where it has not come to that. `value` is the last reading, or, once
+    resolved, the one that ended it; `peak` is the worst while it lasted. It can be built by hand to try a channel:
+
+    >>> from kailash_monitor.alerts import Alert, AlertSeverity
+    >>> Alert("test", "test_rule", AlertSeverity.INFO, "Test", "A test alert")
+    <Alert test #1 info pending>
+    """
+
+    id: str
+    rule_name: str
+    severity: AlertSeverity
+    title: str
+    description: str
+    labels: Mapping[str, str] = field(default_factory=dict[str, str], kw_only=True)
+    annotations: Mapping[str, str] = field(default_factory=dict[str, str], kw_only=True)
+    status: AlertStatus = field(default=AlertStatus.PENDING, kw_only=True)
+    incident: int = field(default=1, kw_only=True)
+    created_at: datetime | None = field(default=None, kw_only=True)
+    fired_at: datetime | None = field(default=None, kw_only=True)
+    resolved_at: datetime | None = field(default=None, kw_only=True)
+    value: float | None = field(default=None, kw_only=True)
+    peak: float | None = field(default=None, kw_only=True)
+    threshold: float | None = field(default=None, kw_only=True)
+
+    def __repr__(self) -> str:
+        return f"<Alert {self.id} #{self.incident} {self.severity.value} {self.status.value}>"

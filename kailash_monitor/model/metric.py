@@ -1,0 +1,68 @@
+"""What a metric is: its name, its type and what its numbers mean."""
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from kailash_monitor.errors import MetricError
+
+__all__ = ["Metadata", "MetricType", "valid_metric_name"]
+
+_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+
+class MetricType(Enum):
+    """What may be done with a metric's numbers.
+
+    COUNTER only rises: requests served, bytes sent. GAUGE is a value that comes and goes: memory in use, queue length.
+    HISTOGRAM is a distribution of observed values; TIMER is a histogram of durations.
+    """
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+    TIMER = "timer"
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """The definition of one metric.
+
+    `unit` is free text; "seconds", "milliseconds", "bytes" and their like are exported in base units. `share_of` names
+    another counter of the same collector of which this one counts a part. A name that is not letters, digits and
+    underscores is a MetricError.
+    """
+
+    name: str
+    type: MetricType
+    description: str = ""
+    unit: str = ""
+    share_of: str | None = None
+
+    def __post_init__(self) -> None:
+        if not valid_metric_name(self.name):
+            raise MetricError(
+                "metric",
+                seen=f"the name {self.name!r}",
+                expected="a name is letters, digits and underscores, and does not begin with a digit",
+            )
+        if self.share_of is not None and self.type is not MetricType.COUNTER:
+            raise MetricError(
+                f"metric {self.name!r}", seen=f"share_of on a {self.type.value}", expected="only a counter can be a share"
+            )
+
+    def difference(self, other: "Metadata") -> str:
+        """Say in words where `other` differs, empty where it is the same definition."""
+        fields = ("type", "description", "unit", "share_of")
+        pairs = ((field, getattr(self, field), getattr(other, field)) for field in fields)
+        return ", ".join(f"{field} {_word(was)} and {_word(now)}" for field, was, now in pairs if was != now)
+
+
+def valid_metric_name(name: str) -> bool:
+    """Whether `name` may be a metric's, a collector's or a namespace: letters, digits, underscores, no digit first."""
+    return _NAME.fullmatch(name) is not None
+
+
+def _word(value: object) -> str:
+    return value.value if isinstance(value, MetricType) else repr(value)

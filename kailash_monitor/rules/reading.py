@@ -1,0 +1,216 @@
+"""Readings: what a rule sees of its metric at one moment, one per label group.
+
+An *empty* reading (0 of 0, no observation in the window) counts as clear; a *waiting* one (never seen since the start, or
+a window that is not covered yet and proves nothing) changes nothing, nor do *missing* and *failed* ones: unknown is never OK.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeVar, assert_never
+
+from kailash_monitor.errors import RuleError
+from kailash_monitor.model.labels import NO_LABELS, Labels
+from kailash_monitor.model.window import (
+    CounterWindow,
+    DistributionWindow,
+    GaugeWindow,
+    MetricView,
+    SeriesView,
+    Window,
+    merge_counters,
+    merge_distributions,
+)
+from kailash_monitor.rules.condition import Condition
+from kailash_monitor.rules.rule import AlertRule
+
+__all__ = ["Empty", "Failed", "Missing", "Reading", "Value", "Waiting", "check_fits", "read"]
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A number; with `at_least`, a lower bound of it, since the history does not cover the window."""
+
+    value: float
+    at_least: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """The metric lives, but there is nothing to judge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Too early to say anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """There was data, and there is none now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Reading raised; `error` says what."""
+
+    error: str
+
+
+W = TypeVar("W", bound=Window)
+
+Reading = Value | Empty | Waiting | Missing | Failed
+
+
+def check_fits(rule: AlertRule, metric: MetricView) -> None:
+    """Raise a RuleError where the rule's word means nothing for a metric of this type."""
+    metadata = metric.metadata
+    where = f"rule {rule.name!r}"
+    if not rule.condition.fits(metadata.type):
+        raise RuleError(
+            where,
+            field="condition",
+            seen=f"{str(rule.condition)!r} on the {metadata.type.value} {metadata.name!r}",
+            expected=f"{rule.condition.word!r} does not fit a {metadata.type.value}",
+        )
+    if rule.condition.word == "share" and metadata.share_of is None:
+        raise RuleError(
+            where,
+            field="condition",
+            seen=f"{str(rule.condition)!r} on {metadata.name!r}",
+            expected="the counter must be declared with share_of=",
+        )
+
+
+def read(rule: AlertRule, metric: MetricView, whole: MetricView | None, now: float) -> dict[Labels, Reading]:
+    """Read what `rule` judges, by label group; without `group_by` there is one group, without labels.
+
+    `whole` is the metric of which this one is declared a share, where it is.
+    """
+    check_fits(rule, metric)
+    if rule.condition.word == "share" or (rule.condition.word == "rate" and metric.metadata.share_of is not None):
+        return _read_shares(rule, metric, whole, now)
+    seconds = rule.time_window
+    groups = _groups(rule, metric, now)
+    return {
+        group: _judge_group(rule, [series.window(seconds, now) for series in members], metric.empty_window(seconds, now))
+        for group, members in groups.items()
+    }
+
+
+def _groups(rule: AlertRule, metric: MetricView, now: float) -> dict[Labels, list[SeriesView]]:
+    groups: dict[Labels, list[SeriesView]] = {} if rule.group_by else {NO_LABELS: []}
+    for series in metric.select(rule.match, now):
+        group = series.labels.pick(rule.group_by) if rule.group_by else NO_LABELS
+        groups.setdefault(group, []).append(series)
+    return groups
+
+
+def _judge_group(rule: AlertRule, windows: list[Window], empty: Window) -> Reading:
+    """Counters and distributions are merged; of gauges every series is judged and the worst kept."""
+    condition = rule.condition
+    match empty:
+        case CounterWindow():
+            return _of_counter(condition, merge_counters([empty, *_only(CounterWindow, windows)]))
+        case DistributionWindow():
+            return _of_distribution(condition, merge_distributions([empty, *_only(DistributionWindow, windows)]))
+        case GaugeWindow():
+            readings = [_of_gauge(condition, window) for window in _only(GaugeWindow, windows)]
+            return _worst(condition, readings) if readings else Waiting()
+        case _:
+            assert_never(empty)
+
+
+def _only(kind: type[W], windows: Iterable[Window]) -> list[W]:
+    return [window for window in windows if isinstance(window, kind)]
+
+
+def _of_counter(condition: Condition, window: CounterWindow) -> Reading:
+    match condition.word:
+        case "latest":
+            return Value(window.total)
+        case "rate" | "per_second":
+            return Value(window.increase / window.seconds, at_least=not window.covered)
+        case _:
+            return Value(window.increase, at_least=not window.covered)
+
+
+def _of_gauge(condition: Condition, window: GaugeWindow) -> Reading:
+    match condition.word:
+        case "avg":
+            value = window.sum / window.count if window.count else None
+        case "min":
+            value = window.min
+        case "max":
+            value = window.max
+        case "sum":
+            value = window.sum if window.count else None
+        case "count":
+            value = float(window.count)
+        case "rate" | "per_second":
+            value = None if window.change is None else window.change / window.seconds
+        case _:
+            value = window.last
+    return _value_or_nothing(value, window)
+
+
+def _of_distribution(condition: Condition, window: DistributionWindow) -> Reading:
+    if condition.percentile is not None:
+        return _value_or_nothing(window.percentile(condition.percentile), window)
+    match condition.word:
+        case "rate" | "per_second":
+            return Value(window.count / window.seconds, at_least=not window.covered)
+        case "increase" | "count":
+            return Value(float(window.count), at_least=not window.covered)
+        case "sum":
+            only_grows = window.min is None or window.min >= 0
+            return Value(window.sum, at_least=not window.covered and only_grows)
+        case "avg":
+            value = window.sum / window.count if window.count else None
+        case "min":
+            value = window.min
+        case "max":
+            value = window.max
+        case _:
+            value = window.latest
+    return _value_or_nothing(value, window)
+
+
+def _value_or_nothing(value: float | None, window: Window) -> Reading:
+    if value is not None:
+        return Value(value)
+    return Empty() if window.covered else Waiting()
+
+
+def _worst(condition: Condition, readings: list[Reading]) -> Reading:
+    values = [reading for reading in readings if isinstance(reading, Value)]
+    if not values:
+        return readings[0]
+    sign = 1.0 if condition.wants_high else -1.0
+    return max(values, key=lambda reading: (condition.holds(reading.value) is True, sign * reading.value))
+
+
+def _read_shares(rule: AlertRule, part: MetricView, whole: MetricView | None, now: float) -> dict[Labels, Reading]:
+    """A share is judged over what is covered, of the groups that the whole has."""
+    if whole is None:
+        raise RuleError(
+            f"rule {rule.name!r}",
+            field="metric_name",
+            seen=f"{part.metadata.name!r} is a share of {part.metadata.share_of!r}, which the collector does not have",
+            expected="record that one as well",
+        )
+    parts, wholes = _increases(rule, part, now), _increases(rule, whole, now)
+    shares: dict[Labels, Reading] = {}
+    for group, of in wholes.items():
+        if of.increase:
+            shares[group] = Value((parts[group].increase if group in parts else 0.0) / of.increase)
+        else:
+            shares[group] = Empty() if of.covered else Waiting()
+    return shares
+
+
+def _increases(rule: AlertRule, metric: MetricView, now: float) -> dict[Labels, CounterWindow]:
+    empty = _only(CounterWindow, [metric.empty_window(rule.time_window, now)])
+    return {
+        group: merge_counters([*empty, *_only(CounterWindow, [s.window(rule.time_window, now) for s in members])])
+        for group, members in _groups(rule, metric, now).items()
+    }

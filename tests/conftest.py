@@ -1,0 +1,68 @@
+"""What all tests share: virtual time, a clock, a watch for blocking calls, and no silent skips in CI."""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator, Mapping
+
+import pytest
+from blockbuster import blockbuster_ctx
+
+from kailash_monitor.metrics import MetricsRegistry
+from kailash_monitor.testing import VirtualClock, VirtualTimeLoop
+
+NO_SKIPS = "KAILASH_MONITOR_NO_SKIPS"
+"""Set in CI, where everything that a test needs is there: a skipped test is a failure, save one that misses ../shared."""
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Virtual time for every test but those marked `real_time`."""
+    if item.get_closest_marker("real_time"):
+        return {"real": asyncio.SelectorEventLoop}
+    return {"virtual": VirtualTimeLoop}
+
+
+@pytest.fixture
+async def clock() -> VirtualClock:
+    """The virtual time of the test's loop."""
+    return VirtualClock()
+
+
+@pytest.fixture
+async def registry(clock: VirtualClock) -> MetricsRegistry:
+    """An empty registry on virtual time."""
+    return MetricsRegistry(clock=clock)
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls() -> Iterator[None]:
+    """Any call of the package that would block the event loop fails the test."""
+    with blockbuster_ctx("kailash_monitor", excluded_modules=["kailash_monitor.testing"]) as blockbuster:
+        for name in ("io.TextIOWrapper.write", "io.BufferedWriter.write"):
+            if name in blockbuster.functions:  # a log record is written where it is made, as everywhere in Python
+                blockbuster.functions[name].deactivate()
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if not (report.skipped and os.environ.get(NO_SKIPS)) or hasattr(report, "wasxfail"):
+        return
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    if "../shared" not in reason:
+        report.outcome = "failed"
+        report.longrepr = f"{NO_SKIPS} is set, and this was skipped: {reason}"
