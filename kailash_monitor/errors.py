@@ -5,8 +5,10 @@
     │   ├── MetricError                   … of a metric, a label or a collector
     │   ├── RuleError                     … of a rule
     │   └── ChannelError                  … of a notification channel
+    ├── InvalidFile (ValueError)          a configuration file has problems; the text lists them all, with their lines
     ├── ValueRefused (ValueError)         a recorded value cannot be counted (only raised where `strict=True`)
     ├── LifecycleError (RuntimeError)     start, stop or run called where it cannot work
+    ├── CannotListen (OSError)            the address to serve on is taken, not permitted or not of this machine
     └── MissingExtra (ImportError)        an optional dependency is not installed
 
 They are raised where a definition is made. A bad value, a broken rule or a failing channel never raises into the
@@ -14,8 +16,10 @@ program: it is counted and logged.
 """
 
 __all__ = [
+    "CannotListen",
     "ChannelError",
     "ConfigurationError",
+    "InvalidFile",
     "LifecycleError",
     "MetricError",
     "MissingExtra",
@@ -56,12 +60,24 @@ class ChannelError(ConfigurationError):
     """A notification channel is defined wrongly, or shares its name with another."""
 
 
+class InvalidFile(MonitoringError, ValueError):
+    """A configuration file cannot be used. `problems` are lines of their own: `monitor.yaml:12: rules[0].severity: …`."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
 class ValueRefused(MonitoringError, ValueError):
     """A value cannot be recorded: not a finite number, or a negative increment."""
 
 
 class LifecycleError(MonitoringError, RuntimeError):
     """start, stop or run was called where it cannot work; the text says what to call instead."""
+
+
+class CannotListen(MonitoringError, OSError):
+    """The address to serve on cannot be had; the text says why and what to do."""
 
 
 class MissingExtra(MonitoringError, ImportError):

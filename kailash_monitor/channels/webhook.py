@@ -64,31 +64,10 @@ class WebhookNotificationChannel(DeliveringChannel):
 
 def payload(notice: Notice) -> dict[str, object]:
     """Give the document for `notice`."""
-    alert = notice.alert
     return {
-        "alert": {
-            "id": alert.id,
-            "rule_name": alert.rule_name,
-            "severity": alert.severity.value,
-            "status": alert.status.value,
-            "title": alert.title,
-            "description": alert.description,
-            "labels": dict(alert.labels),
-            "annotations": dict(alert.annotations),
-            "incident": alert.incident,
-            "created_at": _iso(alert.created_at),
-            "fired_at": _iso(alert.fired_at),
-            "resolved_at": _iso(alert.resolved_at),
-            "value": alert.value,
-            "peak": alert.peak,
-            "threshold": alert.threshold,
-        },
+        "alert": notice.alert.document(),
         "context": {**notice.context, "sent_at": datetime.fromtimestamp(notice.sent_at, UTC).isoformat()},
     }
-
-
-def _iso(at: datetime | None) -> str | None:
-    return None if at is None else at.isoformat()
 
 
 def _split(url: str) -> SplitResult | None:

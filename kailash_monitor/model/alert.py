@@ -49,5 +49,29 @@ class Alert:
     peak: float | None = field(default=None, kw_only=True)
     threshold: float | None = field(default=None, kw_only=True)
 
+    def document(self) -> dict[str, object]:
+        """Give the alert as plain data for JSON: enums as their words, times in ISO 8601, UTC."""
+        return {
+            "id": self.id,
+            "rule_name": self.rule_name,
+            "severity": self.severity.value,
+            "status": self.status.value,
+            "title": self.title,
+            "description": self.description,
+            "labels": dict(self.labels),
+            "annotations": dict(self.annotations),
+            "incident": self.incident,
+            "created_at": _iso(self.created_at),
+            "fired_at": _iso(self.fired_at),
+            "resolved_at": _iso(self.resolved_at),
+            "value": self.value,
+            "peak": self.peak,
+            "threshold": self.threshold,
+        }
+
     def __repr__(self) -> str:
         return f"<Alert {self.id} #{self.incident} {self.severity.value} {self.status.value}>"
+
+
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()

@@ -1,0 +1,171 @@
+"""The live view: what is measured, judged and told, on a terminal."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Final
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from kailash_monitor.cli.gauges import Line, main_lines
+from kailash_monitor.cli.logs import LogView
+from kailash_monitor.cli.sparkline import sparkline
+from kailash_monitor.engine import AlertManager, Delivery, RuleStatus
+from kailash_monitor.model.alert import Alert, AlertStatus
+from kailash_monitor.model.durations import format_duration
+from kailash_monitor.web import Listen
+
+__all__ = ["screen", "show_live"]
+
+REFRESH: Final = 1.0
+"""Seconds between two pictures: numbers that change faster cannot be read."""
+
+SPARK: Final = 24
+SHOWN_ALERTS: Final = 5
+SHOWN_DELIVERIES: Final = 3
+
+_STYLES: Final = {
+    "firing": "bold red",
+    "recovering": "red",
+    "pending": "yellow",
+    "error": "magenta",
+    "waiting": "dim",
+    "disabled": "dim",
+    "inactive": "green",
+}
+
+
+@asynccontextmanager
+async def show_live(manager: AlertManager, address: Listen, log: LogView) -> AsyncIterator[None]:
+    """Show the view for as long as this is entered."""
+    console = Console()
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        painter = asyncio.create_task(_paint(live, manager, address, log))
+        try:
+            yield
+        finally:
+            painter.cancel()
+            await asyncio.wait([painter])
+
+
+async def _paint(live: Live, manager: AlertManager, address: Listen, log: LogView) -> None:
+    while True:
+        now = datetime.now(UTC)
+        picture = screen(
+            main_lines(manager.metrics_registry.snapshot()),
+            manager.rule_status(),
+            manager.get_all_alerts(),
+            manager.deliveries(),
+            list(log.lines),
+            address=address,
+            now=now,
+        )
+        await asyncio.to_thread(live.update, picture, refresh=True)  # painting takes longer than the loop may be held
+        await asyncio.sleep(REFRESH)
+
+
+def screen(
+    lines: Sequence[Line],
+    rules: Sequence[RuleStatus],
+    alerts: Sequence[Alert],
+    deliveries: Sequence[Delivery],
+    log: Sequence[str],
+    *,
+    address: Listen,
+    now: datetime,
+) -> RenderableType:
+    """Give the whole picture."""
+    head = Text.assemble(("kailash_monitor", "bold"), f"  http://{address}/metrics  ", ("Ctrl-C ends", "dim"))
+    head.no_wrap = True
+    return Group(
+        head,
+        _metrics(lines),
+        _rules(rules, now),
+        _alerts(alerts, now),
+        _deliveries(deliveries),
+        Text("\n".join(log), style="dim", overflow="ellipsis", no_wrap=True),
+    )
+
+
+def _metrics(lines: Sequence[Line]) -> RenderableType:
+    """Two columns of numbers: a terminal is wider than it is high."""
+    table = Table.grid(padding=(0, 1), expand=True)
+    for _ in range(2):
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        table.add_column(justify="right", no_wrap=True)
+        table.add_column(no_wrap=True, ratio=1, overflow="crop")
+    half = (len(lines) + 1) // 2
+    for index in range(half):
+        cells: list[RenderableType] = []
+        for line in lines[index::half]:
+            high = 1.0 if line.share else None
+            spark = sparkline(line.past, width=SPARK, low=0.0, high=high)
+            cells += [line.label, line.value, Text(spark, style="cyan")]
+        table.add_row(*cells)
+    return Panel(table, title="metrics", title_align="left", border_style="dim")
+
+
+def _rules(rules: Sequence[RuleStatus], now: datetime) -> RenderableType:
+    table = Table.grid(padding=(0, 2), expand=True)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, overflow="ellipsis")
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    for status in rules:
+        table.add_row(
+            Text(status.state, style=_STYLES.get(status.state, "")),
+            status.rule.name,
+            Text(status.error or f"{status.rule.metric_name} {status.rule.condition}", style="dim"),
+            "" if status.value is None else f"{status.value:.3g}",
+            _in(status.next_evaluation, now),
+        )
+    return Panel(table, title="rules", title_align="left", border_style="dim")
+
+
+def _in(at: datetime | None, now: datetime) -> str:
+    return "" if at is None else f"in {max(0, round((at - now).total_seconds()))} s"
+
+
+def _alerts(alerts: Sequence[Alert], now: datetime) -> RenderableType:
+    shown = [alert for alert in alerts if alert.status is not AlertStatus.PENDING]
+    if not shown:
+        return Panel(Text("nothing fires", style="green"), title="alerts", title_align="left", border_style="dim")
+    shown.sort(key=lambda alert: (alert.status is AlertStatus.RESOLVED, -alert.severity.rank))
+    table = Table.grid(padding=(0, 2), expand=True)
+    for _ in range(3):
+        table.add_column(no_wrap=True, overflow="ellipsis")
+    table.add_column(justify="right", no_wrap=True)
+    for alert in shown[:SHOWN_ALERTS]:
+        over = alert.status is AlertStatus.RESOLVED
+        since = alert.resolved_at if over else alert.fired_at
+        ago = "" if since is None else format_duration(max(1.0, (now - since).total_seconds()))
+        table.add_row(
+            Text(alert.status.value, style="green" if over else "bold red"),
+            alert.severity.value,
+            alert.title,
+            f"{ago} ago" if over else f"for {ago}",
+        )
+    if len(shown) > SHOWN_ALERTS:
+        table.add_row("", "", f"and {len(shown) - SHOWN_ALERTS} more", "")
+    return Panel(table, title="alerts", title_align="left", border_style="dim")
+
+
+def _deliveries(deliveries: Sequence[Delivery]) -> RenderableType:
+    table = Table.grid(padding=(0, 2), expand=True)
+    for _ in range(4):
+        table.add_column(no_wrap=True, overflow="ellipsis")
+    for delivery in list(deliveries)[-SHOWN_DELIVERIES:]:
+        notice = delivery.notice
+        table.add_row(
+            f"{delivery.at.astimezone():%H:%M:%S}",
+            delivery.channel,
+            f"{notice.kind.value} {notice.alert.title}",
+            f"{delivery.outcome} {delivery.why}".rstrip(),
+        )
+    return Panel(table, title="told", title_align="left", border_style="dim") if deliveries else Text("")

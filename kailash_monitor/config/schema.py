@@ -1,0 +1,89 @@
+"""The shape of a configuration file, checked by pydantic."""
+
+from typing import Annotated, Literal
+
+from kailash_monitor.errors import MissingExtra
+
+try:
+    from pydantic import BaseModel, ConfigDict, Field, SecretStr
+except ImportError:
+    raise MissingExtra("reading a configuration file", package="pydantic", extra="cli") from None
+
+__all__ = ["ChannelSettings", "CollectorSettings", "RuleSettings", "Settings"]
+
+Duration = float | str
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, populate_by_name=True, frozen=True)
+
+
+class CollectorSettings(_Strict):
+    """Whether one of `host`, `process`, `loop` is measured, and how often."""
+
+    enabled: bool = True
+    every: Duration | None = None
+
+
+class CollectorsSettings(_Strict):
+    """The collectors."""
+
+    host: CollectorSettings = CollectorSettings()
+    process: CollectorSettings = CollectorSettings()
+    loop: CollectorSettings = CollectorSettings()
+
+
+class RuleSettings(_Strict):
+    """A rule; the keys are the parameters of AlertRule."""
+
+    name: str
+    description: str | None = None
+    severity: Literal["info", "warning", "error", "critical"] = "warning"
+    metric_name: str = Field(alias="metric")
+    condition: str
+    threshold: float | None = None
+    time_window: Duration | None = None
+    evaluation_interval: Duration | None = None
+    notification_interval: Duration | None = None
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    enabled: bool = True
+    collector: str | None = None
+    match: dict[str, str] = {}
+    group_by: list[str] = []
+    hold: Duration | None = None
+    keep_firing: Duration | None = None
+    clear: float | None = None
+
+
+class LogChannelSettings(_Strict):
+    """The log."""
+
+    type: Literal["log"]
+    name: str | None = None
+    level: str | None = None
+    enabled: bool = True
+
+
+class WebhookChannelSettings(_Strict):
+    """A webhook."""
+
+    type: Literal["webhook"]
+    name: str | None = None
+    webhook_url: SecretStr = Field(alias="url")
+    headers: dict[str, SecretStr] = {}
+    enabled: bool = True
+
+
+ChannelSettings = Annotated[LogChannelSettings | WebhookChannelSettings, Field(discriminator="type")]
+
+
+class Settings(_Strict):
+    """A whole file. Every key may be left out."""
+
+    listen: str | None = None
+    namespace: str = "kailash"
+    collectors: CollectorsSettings = CollectorsSettings()
+    default_rules: bool = True
+    rules: list[RuleSettings] = []
+    channels: list[ChannelSettings] = []

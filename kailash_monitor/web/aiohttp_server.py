@@ -1,0 +1,85 @@
+"""The site behind aiohttp: an application for your own server, or a server of its own."""
+
+import errno
+from typing import TYPE_CHECKING, Final
+
+from kailash_monitor.errors import CannotListen
+from kailash_monitor.web.http import Request
+from kailash_monitor.web.listen import Listen
+from kailash_monitor.web.site import Site
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+__all__ = ["Server", "aiohttp_app", "serve"]
+
+CLOSE_SECONDS: Final = 1.0
+"""How long a close waits for answers that are being written; idle connections are closed at once."""
+
+
+def aiohttp_app(site: Site) -> "web.Application":
+    """Give the site as an aiohttp application, to be added to yours: `app.add_subapp("/monitor", aiohttp_app(site))`."""
+    from aiohttp import web
+
+    async def answer(request: web.Request) -> web.Response:
+        path = "/" + request.match_info["path"]
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        response = await site.handle(Request(request.method, path, dict(request.query), headers))
+        return web.Response(status=response.status, headers=dict(response.headers), body=response.body)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    return app
+
+
+class Server:
+    """A site being served. `address` is where."""
+
+    def __init__(self, runner: "web.AppRunner", address: Listen) -> None:
+        self._runner = runner
+        self.address: Final = address
+
+    def __repr__(self) -> str:
+        return f"<Server {self.address}>"
+
+    async def close(self) -> None:
+        """Stop serving, within a second."""
+        await self._runner.cleanup()
+
+
+async def serve(site: Site, listen: Listen, *, try_next: int = 0) -> Server:
+    """Serve `site` at `listen`, or, where the port is taken, at one of the `try_next` ports after it.
+
+    CannotListen says in a line what stands in the way.
+    """
+    from aiohttp import web
+
+    runner = web.AppRunner(aiohttp_app(site), access_log=None, shutdown_timeout=CLOSE_SECONDS)
+    await runner.setup()
+    address = listen
+    try:
+        while True:
+            try:
+                await web.TCPSite(runner, address.host, address.port).start()
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or address.port >= listen.port + try_next:
+                    raise CannotListen(error.errno, f"cannot serve on {listen}: {_reason(error)}") from None
+                address = address.next()
+            else:
+                port: int = runner.addresses[0][1]  # what the system chose for port 0
+                return Server(runner, Listen(address.host, port))
+    except BaseException:
+        await runner.cleanup()
+        raise
+
+
+def _reason(error: OSError) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return "the port is in use; choose another, or 0 for any free one"
+        case errno.EACCES:
+            return "not permitted; ports below 1024 need a privilege, choose one above"
+        case errno.EADDRNOTAVAIL:
+            return "this machine has no such address"
+        case _:
+            return error.strerror or str(error)

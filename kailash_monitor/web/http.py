@@ -1,0 +1,43 @@
+"""Requests and responses as values, whichever server they come through."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+__all__ = ["Request", "Response"]
+
+_ALWAYS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+"""Numbers of this moment are not to be kept, and never to be taken for a script."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked. Names of headers are in lower case."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict[str, str])
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What is answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @classmethod
+    def text(cls, body: str | bytes, *, content_type: str = "text/plain; charset=utf-8", status: int = 200) -> "Response":
+        """Give a page of text."""
+        encoded = body.encode() if isinstance(body, str) else body
+        return cls(status, {**_ALWAYS, "Content-Type": content_type}, encoded)
+
+    @classmethod
+    def json(cls, document: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> "Response":
+        """Give a JSON document."""
+        body = json.dumps(document, allow_nan=False).encode()
+        return cls(status, {**_ALWAYS, "Content-Type": "application/json", **(headers or {})}, body)

@@ -1,0 +1,161 @@
+"""The site: what can be asked of a running program over HTTP, free of any web framework."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from kailash_monitor.clock import SYSTEM_CLOCK
+from kailash_monitor.engine import Health, RuleStatus
+from kailash_monitor.exposition import PROMETHEUS_CONTENT_TYPE, render_json, render_prometheus
+from kailash_monitor.metrics import MetricsRegistry
+from kailash_monitor.model.alert import Alert
+from kailash_monitor.web.http import Request, Response
+
+__all__ = ["Monitored", "Site"]
+
+RENDER_BUDGET: Final = 0.005
+"""Seconds of rendering without a pause for the host program."""
+
+OVERDUE: Final = 30.0
+"""A rule that is due for so long is not judged any more: the evaluation hangs."""
+
+_logger = logging.getLogger("kailash_monitor.web")
+
+
+class Monitored(Protocol):
+    """What the site asks of a manager; the blocking one answers as well."""
+
+    @property
+    def metrics_registry(self) -> MetricsRegistry:
+        """What is measured."""
+        ...
+
+    def get_all_alerts(self) -> list[Alert]:
+        """What fires, or did of late."""
+        ...
+
+    def rule_status(self) -> list[RuleStatus]:
+        """What is judged."""
+        ...
+
+    def health(self) -> Health:
+        """Whether it does its work."""
+        ...
+
+
+class Site:
+    """Answers requests about `manager`. Reads only.
+
+    - `/metrics`: the Prometheus text format. `/metrics/json`: the same as JSON (see `exposition.json_format`).
+    - `/healthz`: 200 while rules are judged in time, else 503. `/readyz`: 200 once every rule was judged. Firing alerts
+      fail neither.
+    - `/api/alerts`: `{"at": …, "alerts": [alert, …]}`, each as in a webhook. `/api/rules`: `{"at": …, "rules": [rule, …]}`.
+    - `/`: a list of these.
+
+    Errors are JSON: `{"error": …}`. An error of ours is logged, and only said to be one.
+    """
+
+    def __init__(self, manager: Monitored) -> None:
+        self._manager = manager
+        self._pages: dict[str, Callable[[], Awaitable[Response]]] = {
+            "/": self._index,
+            "/metrics": self._metrics,
+            "/metrics/json": self._metrics_json,
+            "/healthz": self._healthz,
+            "/readyz": self._readyz,
+            "/api/alerts": self._alerts,
+            "/api/rules": self._rules,
+        }
+
+    async def handle(self, request: Request) -> Response:
+        """Answer one request. Never raises but for cancellation."""
+        page = self._pages.get(request.path)
+        if page is None:
+            response = Response.json({"error": f"no such page; there are {', '.join(self._pages)}"}, status=404)
+        elif request.method not in ("GET", "HEAD"):
+            response = Response.json({"error": "only GET and HEAD"}, status=405, headers={"Allow": "GET, HEAD"})
+        else:
+            try:
+                response = await page()
+            except Exception:  # the top of a request: the program goes on, and the asker learns no secret
+                _logger.exception("the page %s failed", request.path)
+                response = Response.json({"error": "internal error; the log says more"}, status=500)
+        return replace(response, body=b"") if request.method == "HEAD" else response
+
+    async def _index(self) -> Response:
+        return Response.text("kailash_monitor\n\n" + "".join(f"{path}\n" for path in self._pages))
+
+    async def _metrics(self) -> Response:
+        page = await _driven(render_prometheus(self._manager.metrics_registry.snapshot()))
+        return Response.text(page, content_type=PROMETHEUS_CONTENT_TYPE)
+
+    async def _metrics_json(self) -> Response:
+        page = await _driven(render_json(self._manager.metrics_registry.snapshot()))
+        return Response.text(page, content_type="application/json")
+
+    async def _healthz(self) -> Response:
+        health = self._manager.health()
+        return _health(health, ok=health.running and health.overdue < OVERDUE)
+
+    async def _readyz(self) -> Response:
+        health = self._manager.health()
+        return _health(health, ok=health.ready)
+
+    async def _alerts(self) -> Response:
+        return Response.json({"at": self._at(), "alerts": [alert.document() for alert in self._manager.get_all_alerts()]})
+
+    async def _rules(self) -> Response:
+        return Response.json({"at": self._at(), "rules": [_rule(status) for status in self._manager.rule_status()]})
+
+    def _at(self) -> str:
+        return datetime.fromtimestamp(self._manager.metrics_registry.clock.wall(), UTC).isoformat()
+
+
+async def _driven(pieces: Iterator[str]) -> bytes:
+    """Put the pieces together, with a pause for the host program whenever the budget is used up."""
+    page: list[bytes] = []
+    paused = SYSTEM_CLOCK.now()
+    for piece in pieces:
+        page.append(piece.encode("utf-8", "replace"))
+        if SYSTEM_CLOCK.now() - paused > RENDER_BUDGET:
+            await asyncio.sleep(0)
+            paused = SYSTEM_CLOCK.now()
+    return b"".join(page)
+
+
+def _health(health: Health, *, ok: bool) -> Response:
+    document = {
+        "status": "ok" if ok else "failing",
+        "running": health.running,
+        "ready": health.ready,
+        "overdue_seconds": round(health.overdue, 3),
+        "failure": health.failure,
+    }
+    return Response.json(document, status=200 if ok else 503)
+
+
+def _rule(status: RuleStatus) -> dict[str, object]:
+    rule = status.rule
+    return {
+        "name": rule.name,
+        "description": rule.description,
+        "severity": rule.severity.value,
+        "metric_name": rule.metric_name,
+        "collector": rule.collector,
+        "condition": str(rule.condition),
+        "threshold": rule.threshold,
+        "time_window_seconds": rule.time_window,
+        "evaluation_interval_seconds": rule.evaluation_interval,
+        "hold_seconds": rule.hold,
+        "enabled": rule.enabled,
+        "state": status.state,
+        "value": status.value,
+        "last_evaluation": status.last_evaluation and status.last_evaluation.isoformat(),
+        "next_evaluation": status.next_evaluation and status.next_evaluation.isoformat(),
+        "evaluations": status.evaluations,
+        "late": status.late,
+        "error": status.error,
+    }

@@ -1,0 +1,131 @@
+"""YAML: text into nodes that know their line. The only importer of PyYAML."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from kailash_monitor.errors import ConfigurationError, MissingExtra
+
+__all__ = ["Node", "Scalar", "parse_yaml"]
+
+MAX_NODES: Final = 100_000
+"""A rule file of thousands of rules has fewer; aliases of aliases ("a billion laughs") have more."""
+
+Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A scalar, a list of nodes or a mapping of texts to nodes, and where it begins (from 1).
+
+    `key_lines` tells on which line each key of a mapping stands.
+    """
+
+    content: "Scalar | list[Node] | dict[str, Node]"
+    line: int
+    key_lines: dict[str, int]
+
+    def plain(self) -> Any:  # Any: whatever YAML can say
+        """Give scalars, lists and dictionaries."""
+        match self.content:
+            case dict():
+                return {key: node.plain() for key, node in self.content.items()}
+            case list():
+                return [node.plain() for node in self.content]
+            case _:
+                return self.content
+
+    def line_of(self, path: Sequence[str | int]) -> int:
+        """Give the line of what stands at `path`, or of the nearest thing around it that exists."""
+        node, line = self, self.line
+        for step in path:
+            match node.content, step:
+                case dict() as entries, str() if step in entries:
+                    node, line = entries[step], node.key_lines[step]
+                case list() as items, int() if step < len(items):
+                    node, line = items[step], items[step].line
+                case _:
+                    break
+        return line
+
+
+def parse_yaml(text: str, source: str) -> Node:
+    """Read one YAML document from `source`, which errors name.
+
+    A ConfigurationError tells the line and column of a syntax error, a key that stands twice or is no text, a tag beyond
+    plain YAML, a second document, or a document that is far too large.
+    """
+    try:
+        import yaml
+    except ImportError:
+        raise MissingExtra("reading YAML", package="PyYAML", extra="cli") from None
+
+    loader = yaml.SafeLoader(text)
+    try:
+        root = loader.get_single_node()
+        if root is None:
+            return Node({}, 1, {})
+        return _Reader(source, loader).node(root)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = source if mark is None else f"{source}:{mark.line + 1}:{mark.column + 1}"
+        raise ConfigurationError(where, seen=error.problem or "no YAML", expected="one YAML document") from None
+    except yaml.YAMLError as error:
+        raise ConfigurationError(source, seen=str(error).replace("\n", " "), expected="text") from None
+    except RecursionError:
+        raise ConfigurationError(source, seen="a document that contains itself", expected="no such alias") from None
+    finally:
+        loader.dispose()
+
+
+class _Reader:
+    """Turns PyYAML's nodes into ours."""
+
+    def __init__(self, source: str, loader: Any) -> None:  # Any: PyYAML is imported at first use
+        self._source = source
+        self._loader = loader
+        self._left = MAX_NODES
+
+    def node(self, node: Any) -> Node:  # Any: as above
+        self._left -= 1
+        if self._left < 0:
+            raise self._wrong(node, f"more than {MAX_NODES} values", "split the file")
+        line = node.start_mark.line + 1
+        match node.id:
+            case "mapping":
+                return self._mapping(node, line)
+            case "sequence":
+                return Node([self.node(item) for item in node.value], line, {})
+            case _:
+                return Node(self._scalar(node), line, {})
+
+    def _mapping(self, node: Any, line: int) -> Node:  # Any: as above
+        entries: dict[str, Node] = {}
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            name = self._scalar(key) if key.id == "scalar" else None
+            if not isinstance(name, str):
+                raise self._wrong(key, f"the key {getattr(key, 'value', '')!r}", "keys are texts; put it into quotes")
+            if name in entries:
+                raise self._wrong(key, f"the key {name!r} for the second time, first in line {lines[name]}", "keep one")
+            entries[name] = self.node(value)
+            lines[name] = key.start_mark.line + 1
+        return Node(entries, line, lines)
+
+    def _scalar(self, node: Any) -> Scalar:  # Any: as above
+        tag = node.tag.removeprefix("tag:yaml.org,2002:")
+        match tag:
+            case "null" | "bool" | "int" | "float":
+                try:
+                    value: Scalar = self._loader.construct_object(node)
+                except ValueError:
+                    raise self._wrong(node, f"{node.value!r}", f"a valid {tag}") from None
+                return value
+            case "str" | "timestamp" | "value":  # what looks like a date or "=" is text here
+                return str(node.value)
+            case _:
+                raise self._wrong(node, f"the tag {node.tag!r}", "plain YAML has no such tag")
+
+    def _wrong(self, node: Any, seen: str, expected: str) -> ConfigurationError:  # Any: as above
+        mark = node.start_mark
+        return ConfigurationError(f"{self._source}:{mark.line + 1}:{mark.column + 1}", seen=seen, expected=expected)
