@@ -5,6 +5,7 @@ import logging
 import random
 import threading
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -28,6 +29,9 @@ from kailash_monitor.model.durations import Duration, parse_duration
 from kailash_monitor.rules import AlertRule, Value, check_fits
 
 __all__ = ["AlertManager"]
+
+FIRST_SAMPLES: Final = 1.0
+"""Seconds that the first evaluation waits for the sources' first numbers."""
 
 HOUSEKEEPING: Final = 60.0
 """Seconds between two rounds of forgetting what is over."""
@@ -240,7 +244,7 @@ class AlertManager:
         with self._lock:
             self._book.freeze(self._clock.now())
         async with asyncio.TaskGroup() as tasks:
-            loops = [tasks.create_task(sample_forever(source, self._clock)) for source in self._sources]
+            loops = await self._begin_sampling(tasks)
             loops.append(tasks.create_task(self._scheduler.run()))
             postman = tasks.create_task(self._postman.run())
             run.up.set_result(None)
@@ -249,6 +253,19 @@ class AlertManager:
                 loop.cancel()
             await self._postman.drain(self._stop_timeout)
             postman.cancel()
+
+    async def _begin_sampling(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        """Sample the sources; give them a moment, so that the first evaluation finds something to judge."""
+        sampled = [asyncio.Event() for _ in self._sources]
+        loops = [
+            tasks.create_task(sample_forever(source, self._clock, event))
+            for source, event in zip(self._sources, sampled, strict=True)
+        ]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_SAMPLES):
+                for event in sampled:
+                    await event.wait()
+        return loops
 
     def _judge(self, name: str, now: float) -> None:
         """One tick of one rule: read, decide, have people told."""

@@ -19,8 +19,8 @@ SAMPLE_SECONDS: Final = 10.0
 _logger = logging.getLogger("kailash_monitor.engine")
 
 
-async def sample_forever(source: Source, clock: Clock) -> None:
-    """Sample `source` now and every `source.every` seconds after, until cancelled.
+async def sample_forever(source: Source, clock: Clock, sampled: asyncio.Event) -> None:
+    """Sample `source` now and every `source.every` seconds after, until cancelled; `sampled` is set after the first time.
 
     A plain `sample` runs in a thread of its own, one at a time: while one hangs, no other is begun. A failure is logged when
     it begins and when it changes, and once more when it is over.
@@ -41,6 +41,7 @@ async def sample_forever(source: Source, clock: Clock) -> None:
             if trouble:
                 _logger.info("source %r is sampled again", source.name)
             trouble = ""
+        sampled.set()
         await asyncio.sleep(max(0.0, source.every - (clock.now() - begun)))
 
 
