@@ -1,0 +1,131 @@
+"""Exposition: pages that others can read, whatever is in them."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kailash_monitor.exposition.names import exported_name
+from kailash_monitor.metrics import MetricSeverity, MetricsRegistry, PerformanceMetrics, SecurityMetrics, ValidationMetrics
+from kailash_monitor.model.labels import label_value
+from kailash_monitor.model.metric import Metadata, MetricType
+from kailash_monitor.testing import ManualClock
+
+
+def full_registry() -> MetricsRegistry:
+    """Give a registry with every type, and the guide's collectors in use."""
+    time = ManualClock(1000.0)
+    registry = MetricsRegistry(clock=time)
+    validation, security, performance = (kind(clock=time) for kind in (ValidationMetrics, SecurityMetrics, PerformanceMetrics))
+    for name, collector in (("validation", validation), ("security", security), ("performance", performance)):
+        registry.register_collector(name, collector)
+    validation.record_validation_attempt("PythonCodeNode", True, 12.5)
+    security.record_security_violation("sql_injection", MetricSeverity.HIGH, "DB")
+    performance.record_operation("query", 20.0)
+    performance.update_system_metrics(512, 50, 10)
+    registry.collector("app").gauge("temperature", "Line one\nline \\ two").set(-1.5)
+    return registry
+
+
+@pytest.mark.parametrize(
+    ("metadata", "name", "scale"),
+    [
+        (Metadata("validation_total", MetricType.COUNTER), "kailash_app_validation_total", 1),
+        (Metadata("hits", MetricType.COUNTER), "kailash_app_hits_total", 1),
+        (Metadata("read", MetricType.COUNTER, unit="bytes"), "kailash_app_read_bytes_total", 1),
+        (Metadata("read_bytes_total", MetricType.COUNTER, unit="bytes"), "kailash_app_read_bytes_total", 1),
+        (Metadata("response_time", MetricType.TIMER, unit="milliseconds"), "kailash_app_response_time_seconds", 1e-3),
+        (Metadata("wait_ms", MetricType.TIMER, unit="ms"), "kailash_app_wait_seconds", 1e-3),
+        (Metadata("lag", MetricType.TIMER, unit="seconds"), "kailash_app_lag_seconds", 1),
+        (Metadata("cpu_usage", MetricType.GAUGE, unit="percent"), "kailash_app_cpu_usage", 1),
+    ],
+)  # fmt: skip
+def test_exported_names_end_in_base_units(metadata: Metadata, name: str, scale: float) -> None:
+    exported = exported_name("kailash", "app", metadata)
+    assert (exported.name, exported.scale) == (name, scale)
+
+
+def test_a_namespace_can_be_left_out() -> None:
+    assert exported_name("", "app", Metadata("hits", MetricType.COUNTER)).name == "app_hits_total"
+
+
+def test_the_guides_example_page() -> None:
+    page = full_registry().export_metrics("prometheus")
+    assert page.startswith(
+        "# HELP kailash_validation_validation_total Total validation attempts\n"
+        "# TYPE kailash_validation_validation_total counter\n"
+        'kailash_validation_validation_total{node_type="PythonCodeNode"} 1\n'
+    )
+    assert "# HELP kailash_app_temperature Line one\\nline \\\\ two\n# TYPE kailash_app_temperature gauge\nkailash_app_temperature -1.5\n" in page
+
+
+def test_a_timer_is_a_histogram_in_seconds() -> None:
+    page = full_registry().export_metrics("prometheus")
+    name = "kailash_performance_response_time_seconds"
+    assert f'{name}_bucket{{operation="query",le="0.01"}} 0\n{name}_bucket{{operation="query",le="0.025"}} 1\n' in page
+    assert f'{name}_bucket{{operation="query",le="+Inf"}} 1\n{name}_sum{{operation="query"}} 0.02\n{name}_count{{operation="query"}} 1\n' in page
+
+
+def test_what_was_never_recorded_is_not_on_the_page() -> None:
+    registry = MetricsRegistry(clock=ManualClock())
+    registry.collector("app").counter("hits")
+    assert registry.export_metrics("prometheus") == ""
+    assert json.loads(registry.export_metrics("json"))["app"]["hits"]["series"] == []
+
+
+def test_numbers_are_written_as_prometheus_reads_them() -> None:
+    registry = MetricsRegistry("", clock=ManualClock())
+    app = registry.collector("app")
+    for name, value in {"whole": 3.0, "big": 2.0**60, "small": 1e-9, "sum": 1.5e308}.items():
+        app.increment(name, value)
+    app.increment("sum", 1.5e308)
+    page = registry.export_metrics("prometheus")
+    for line in ("app_whole_total 3", "app_big_total 1.152921504606847e+18", "app_small_total 1e-09", "app_sum_total +Inf"):
+        assert f"{line}\n" in page
+    assert json.loads(registry.export_metrics("json"))["app"]["sum"]["latest_value"] is None
+
+
+def test_the_json_document_has_the_documented_form() -> None:
+    document = json.loads(full_registry().export_metrics("json"))
+    total = document["validation"]["validation_total"]
+    assert total == {
+        "type": "counter",
+        "description": "Total validation attempts",
+        "unit": "",
+        "latest_value": 1.0,
+        "points": [{"timestamp": "2023-11-14T22:30:00+00:00", "value": 1.0, "labels": {"node_type": "PythonCodeNode"}}],
+        "series": [{"labels": {"node_type": "PythonCodeNode"}, "value": 1.0}],
+    }
+    timer = document["performance"]["response_time"]["series"][0]
+    assert (timer["count"], timer["sum"], timer["latest_value"]) == (1, 20.0, 20.0)
+    assert (timer["buckets"]["10.0"], timer["buckets"]["25.0"], timer["buckets"]["+Inf"]) == (0, 1, 1)
+
+
+hostile = st.one_of(st.text(), st.text(alphabet='"\\\n\r\0{}=,# \ud800é'), st.sampled_from(["x" * 1_000_000, '"} 1\nfake 2']))
+
+
+@given(hostile, hostile)
+def test_no_label_value_or_description_can_forge_a_line(value: str, description: str) -> None:
+    parser = pytest.importorskip("prometheus_client.parser", reason="prometheus_client, from the extra 'prometheus'")
+    registry = MetricsRegistry(clock=ManualClock())
+    registry.collector("app").gauge("g", description, labels=("a",)).set(value, 1.5)
+    page = registry.export_metrics("prometheus")
+    families = list(parser.text_string_to_metric_families(page))
+    assert [(s.name, s.labels, s.value) for f in families for s in f.samples] == [
+        ("kailash_app_g", {"a": label_value(value)}, 1.5)
+    ]
+    assert json.loads(registry.export_metrics("json"))["app"]["g"]["series"] == [
+        {"labels": {"a": label_value(value)}, "value": 1.5}
+    ]
+
+
+@pytest.mark.external
+def test_promtool_finds_nothing_to_say() -> None:
+    if not shutil.which("promtool"):
+        pytest.skip("promtool, from the Debian package prometheus, is not installed")
+    page = full_registry().export_metrics("prometheus")
+    checked = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")

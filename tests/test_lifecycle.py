@@ -1,0 +1,325 @@
+"""Start, stop and run: every case that DESIGN 9 defines."""
+
+import asyncio
+import gc
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import warnings
+
+import pytest
+
+from kailash_monitor.alerts import AlertManager, AlertRule
+from kailash_monitor.delivery.outcome import Outcome, Retry
+from kailash_monitor.engine.run import Run
+from kailash_monitor.errors import LifecycleError
+from kailash_monitor.metrics import MetricsRegistry
+from kailash_monitor.model.notice import Notice
+from kailash_monitor.testing import RecordingChannel, VirtualTimeLoop
+
+
+def busy_manager(registry: MetricsRegistry, channel: object = None, **options: object) -> AlertManager:
+    manager = AlertManager(registry, **options)  # type: ignore[arg-type]
+    manager.add_notification_channel(channel or RecordingChannel())  # type: ignore[arg-type]
+    manager.add_rule(AlertRule("busy", "d", "warning", "queue", "> 5", evaluation_interval=1))
+    registry.collector("app").set_gauge("queue", 9)
+    return manager
+
+
+async def test_start_acts_without_being_awaited(registry: MetricsRegistry) -> None:
+    manager = busy_manager(registry)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        manager.start()
+        gc.collect()
+    await asyncio.sleep(1)
+    assert manager.running
+    assert manager.get_active_alerts()
+    manager.stop()
+    await asyncio.sleep(0.1)
+    assert not manager.running
+
+
+async def test_awaiting_start_waits_until_it_runs_and_stop_until_it_ended(registry: MetricsRegistry) -> None:
+    manager = busy_manager(registry)
+    begun = manager.start()
+    await begun
+    await begun
+    assert manager.health().running
+    ended = manager.stop()
+    await ended
+    await ended
+    assert not manager.running
+
+
+async def test_a_second_start_is_no_start(registry: MetricsRegistry) -> None:
+    manager = busy_manager(registry)
+    await manager.start()
+    await manager.start()
+    assert len([t for t in asyncio.all_tasks() if t.get_name() == "kailash-monitor"]) == 1
+    await manager.stop()
+
+
+async def test_start_after_stop_goes_on_where_it_was(registry: MetricsRegistry) -> None:
+    channel = RecordingChannel()
+    manager = busy_manager(registry, channel)
+    for _ in range(3):
+        await manager.start()
+        await asyncio.sleep(5)
+        await manager.stop()
+        await asyncio.sleep(500)
+    assert channel.told() == [("firing", "busy_app")]
+
+
+async def test_start_while_it_stops_waits_for_the_end(registry: MetricsRegistry) -> None:
+    manager = busy_manager(registry)
+    await manager.start()
+    manager.stop()
+    await manager.start()
+    await asyncio.sleep(1)
+    assert manager.running
+    assert len([t for t in asyncio.all_tasks() if t.get_name() == "kailash-monitor"]) == 1
+    await manager.stop()
+
+
+async def test_downtime_does_not_count_for_a_hold(registry: MetricsRegistry) -> None:
+    manager = AlertManager(registry)
+    manager.add_rule(AlertRule("busy", "d", "warning", "queue", "> 5", evaluation_interval=1, hold=60))
+    registry.collector("app").set_gauge("queue", 9)
+    async with manager:
+        await asyncio.sleep(30)
+    await asyncio.sleep(1000)
+    async with manager:
+        await asyncio.sleep(25)
+        assert manager.get_active_alerts() == []
+        await asyncio.sleep(10)
+        assert [a.id for a in manager.get_active_alerts()] == ["busy_app"]
+
+
+def test_start_without_a_loop_names_the_blocking_facade() -> None:
+    manager = AlertManager(MetricsRegistry())
+    with pytest.raises(RuntimeError, match=r"kailash_monitor\.blocking\.AlertManager"):
+        manager.start()
+
+
+def test_stop_never_raises_without_or_after_a_loop() -> None:
+    manager = AlertManager(MetricsRegistry())
+    manager.stop()
+    loop = VirtualTimeLoop()
+
+    async def begin() -> None:
+        await manager.start()
+
+    loop.run_until_complete(begin())
+    manager.stop()
+    loop.run_until_complete(asyncio.sleep(1))
+    loop.close()
+    manager.stop()
+    assert not manager.running
+
+
+async def test_run_works_until_it_is_stopped(registry: MetricsRegistry) -> None:
+    manager = busy_manager(registry)
+    async with asyncio.TaskGroup() as tasks:
+        watch = tasks.create_task(manager.run())
+        await asyncio.sleep(5)
+        with pytest.raises(LifecycleError, match="it runs already"):
+            await manager.run()
+        manager.stop()
+    assert watch.done()
+    await manager.stop()
+
+
+async def test_run_cancelled_ends_at_once_and_reraises(registry: MetricsRegistry) -> None:
+    class Slow(RecordingChannel):
+        async def deliver(self, notice: Notice) -> Outcome:
+            await asyncio.sleep(9)
+            return await super().deliver(notice)
+
+    channel = Slow()
+    manager = busy_manager(registry, channel, stop_timeout=60)
+    watch = asyncio.create_task(manager.run())
+    await asyncio.sleep(1)
+    watch.cancel()
+    cancelled_at = asyncio.get_running_loop().time()
+    with pytest.raises(asyncio.CancelledError):
+        await watch
+    assert asyncio.get_running_loop().time() == cancelled_at
+    assert not manager.running
+    assert channel.told() == []
+    # what was under way may have been heard: it goes out again, as the same message
+    async with manager:
+        await asyncio.sleep(20)
+    assert channel.told() == [("firing", "busy_app")]
+
+
+async def test_stop_waits_for_messages_under_way_but_no_longer_than_its_time(registry: MetricsRegistry) -> None:
+    class Slow(RecordingChannel):
+        async def deliver(self, notice: Notice) -> Outcome:
+            await asyncio.sleep(3)
+            return await super().deliver(notice)
+
+    for patience, heard in ((5, 1), (2, 0)):
+        channel = Slow()
+        manager = busy_manager(registry, channel, stop_timeout=patience)
+        await manager.start()
+        await asyncio.sleep(0.5)
+        begun = asyncio.get_running_loop().time()
+        await manager.stop()
+        assert len(channel.notices) == heard
+        assert asyncio.get_running_loop().time() - begun == pytest.approx(2.5 if heard else 2)
+
+
+async def test_stop_does_not_wait_for_a_channel_that_is_down(registry: MetricsRegistry) -> None:
+    manager = busy_manager(registry, RecordingChannel(answer=lambda notice: Retry("HTTP 503", after=30)))
+    await manager.start()
+    await asyncio.sleep(5)
+    begun = asyncio.get_running_loop().time()
+    await manager.stop()
+    assert asyncio.get_running_loop().time() == begun
+
+
+async def test_leaving_on_an_exception_stops_and_passes_it_on(registry: MetricsRegistry) -> None:
+    manager = busy_manager(registry)
+    with pytest.raises(ZeroDivisionError):
+        async with manager:
+            raise ZeroDivisionError
+    assert not manager.running
+    assert {t.get_name() for t in asyncio.all_tasks()} <= {asyncio.current_task().get_name()}  # type: ignore[union-attr]
+
+
+async def test_what_breaks_the_engine_is_kept_and_not_raised(registry: MetricsRegistry, caplog: pytest.LogCaptureFixture) -> None:
+    class Unsound:
+        name = "unsound"
+        collector = registry.collector("unsound")
+
+        @property
+        def every(self) -> float:
+            raise ZeroDivisionError("a bug")
+
+        async def sample(self) -> None:
+            return
+
+    manager = busy_manager(registry)
+    manager.add_source(Unsound())
+    await manager.run()
+    assert "the alert manager has failed" in caplog.text
+    assert manager.failure is not None
+    assert not manager.running
+    assert "ZeroDivisionError" in repr(manager.failure.exceptions)  # type: ignore[attr-defined]
+    assert manager.health().failure is not None
+
+
+def test_two_managers_on_two_loops_leave_each_other_alone() -> None:
+    told: list[int] = []
+
+    def work() -> None:
+        async def main() -> None:
+            loop = asyncio.get_running_loop()
+            from kailash_monitor.testing import VirtualClock
+
+            channel = RecordingChannel()
+            async with busy_manager(MetricsRegistry(clock=VirtualClock(loop)), channel):
+                await asyncio.sleep(60)
+            told.append(len(channel.notices))
+
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+            runner.run(main())
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert told == [1, 1]
+
+
+async def test_stop_from_another_thread(registry: MetricsRegistry) -> None:
+    manager = busy_manager(registry)
+    await manager.start()
+    await asyncio.to_thread(manager.stop)
+    await manager.stop()
+    assert not manager.running
+
+
+async def test_a_loop_that_closes_this_very_moment_is_no_error() -> None:
+    loop = asyncio.new_event_loop()
+    run = Run(loop)
+    original = loop.call_soon_threadsafe
+
+    def closing(*args: object, **kwargs: object) -> object:
+        loop.close()
+        return original(*args, **kwargs)  # type: ignore[arg-type]
+
+    loop.call_soon_threadsafe = closing  # type: ignore[method-assign,assignment]  # the race itself, played out
+    run.stop()
+    assert run.over
+    await run.wait_ended()
+
+
+def _python(script: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", textwrap.dedent(script)],
+        capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
+
+
+def test_a_loop_that_ends_without_stop_makes_no_noise() -> None:
+    ended = _python("""
+        import asyncio
+        from kailash_monitor.alerts import AlertManager, AlertRule, LogNotificationChannel
+        from kailash_monitor.metrics import MetricsRegistry
+        async def main():
+            registry = MetricsRegistry()
+            registry.collector("app").set_gauge("queue", 9)
+            manager = AlertManager(registry)
+            manager.add_rule(AlertRule("busy", "d", "info", "queue", "> 5"))
+            manager.add_notification_channel(LogNotificationChannel())
+            await manager.start()
+            await asyncio.sleep(0.1)
+        asyncio.run(main())
+    """)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_child_does_not_run_and_can_start_anew() -> None:
+    ended = _python("""
+        import asyncio, os, warnings
+        from kailash_monitor.alerts import AlertManager
+        from kailash_monitor.metrics import MetricsRegistry
+        manager = AlertManager(MetricsRegistry())
+        async def main():
+            await manager.start()
+            assert manager.running
+            if (child := os.fork()) == 0:
+                try:
+                    assert not manager.running
+                    manager.stop()
+                finally:
+                    asyncio._set_running_loop(None)
+                async def again():
+                    await manager.start()
+                    assert manager.running
+                    await manager.stop()
+                asyncio.new_event_loop().run_until_complete(again())
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+            await manager.stop()
+        asyncio.run(main())
+        print("well")
+    """)
+    assert (ended.returncode, ended.stdout.strip(), ended.stderr) == (0, "well", "")
+
+
+@pytest.mark.real_time
+async def test_a_stop_in_real_time_is_prompt() -> None:
+    manager = busy_manager(MetricsRegistry())
+    await manager.start()
+    await asyncio.sleep(0.05)
+    begun = time.monotonic()
+    await manager.stop()
+    assert time.monotonic() - begun < 1

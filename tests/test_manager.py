@@ -1,0 +1,577 @@
+"""The alert manager: from a recorded value to a told channel, and what people do in between."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+import pytest
+
+from kailash_monitor.alerts import Alert, AlertManager, AlertRule, AlertStatus, NotificationChannel
+from kailash_monitor.delivery.outcome import Outcome, Rejected, Retry
+from kailash_monitor.engine.manager import HOUSEKEEPING
+from kailash_monitor.errors import ChannelError, ConfigurationError, RuleError
+from kailash_monitor.metrics import MetricsCollector, MetricsRegistry
+from kailash_monitor.model.notice import Notice
+from kailash_monitor.testing import RecordingChannel, VirtualClock
+
+
+def rule(name: str = "busy", condition: str = "> 5", **more: object) -> AlertRule:
+    given = {"evaluation_interval": 1, "metric_name": "queue", **more}
+    return AlertRule(name, "Too much waits", "warning", condition=condition, **given)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def app(registry: MetricsRegistry) -> MetricsCollector:
+    return registry.collector("app")
+
+
+@pytest.fixture
+def channel() -> RecordingChannel:
+    return RecordingChannel("rec")
+
+
+@pytest.fixture
+def manager(registry: MetricsRegistry, channel: RecordingChannel) -> AlertManager:
+    manager = AlertManager(registry)
+    manager.add_notification_channel(channel)
+    return manager
+
+
+async def test_told_once_and_told_when_it_is_over(manager: AlertManager, app: MetricsCollector, channel: RecordingChannel) -> None:
+    manager.add_rule(rule(hold=3, labels={"team": "x"}, annotations={"summary": "Queue long", "runbook": "http://r"}))
+    async with manager:
+        app.set_gauge("queue", 9)
+        await asyncio.sleep(2)
+        assert [a.status for a in manager.get_all_alerts()] == [AlertStatus.PENDING]
+        assert manager.get_active_alerts() == []
+        await asyncio.sleep(20)
+        assert channel.told() == [("firing", "busy_app")]
+        app.set_gauge("queue", 12)
+        await asyncio.sleep(5)
+        app.set_gauge("queue", 1)
+        await asyncio.sleep(20)
+    assert channel.told() == [("firing", "busy_app"), ("resolved", "busy_app")]
+    firing, resolved = (notice.alert for notice in channel.notices)
+    assert (firing.title, firing.value, firing.status, dict(firing.labels)) == ("Queue long", 9, AlertStatus.FIRING, {"team": "x"})
+    assert (resolved.value, resolved.peak, resolved.status, resolved.threshold) == (1, 12, AlertStatus.RESOLVED, 5)
+    assert resolved.fired_at is not None
+    assert resolved.resolved_at is not None
+    assert 24 <= (resolved.resolved_at - resolved.fired_at).total_seconds() <= 26
+    assert channel.notices[0].id != channel.notices[1].id
+    assert channel.notices[0].context["kind"] == "firing"
+    assert channel.notices[0].context["reason"] == "fired"
+
+
+async def test_repeats_come_at_their_interval(manager: AlertManager, app: MetricsCollector, channel: RecordingChannel) -> None:
+    manager.add_rule(rule(notification_interval=60))
+    app.set_gauge("queue", 9)
+    async with manager:
+        await asyncio.sleep(150)
+        assert [kind for kind, _ in channel.told()] == ["firing", "repeat", "repeat"]
+        assert await manager.acknowledge_alert("busy_app", author="anna")
+        await asyncio.sleep(600)
+        assert len(channel.told()) == 3
+        assert manager.alerts["busy_app"].status is AlertStatus.ACKNOWLEDGED
+        app.set_gauge("queue", 0)
+        await asyncio.sleep(2)
+    assert [kind for kind, _ in channel.told()][-1] == "resolved"
+
+
+async def test_what_is_not_there_cannot_be_acknowledged(manager: AlertManager, app: MetricsCollector) -> None:
+    assert not await manager.acknowledge_alert("nothing")
+    manager.add_rule(rule())
+    async with manager:
+        app.set_gauge("queue", 9)
+        await asyncio.sleep(2)
+        app.set_gauge("queue", 0)
+        await asyncio.sleep(2)
+        assert not await manager.acknowledge_alert("busy_app")
+
+
+async def test_a_silence_before_telling_tells_nothing(manager: AlertManager, app: MetricsCollector, channel: RecordingChannel) -> None:
+    manager.add_rule(rule())
+    manager.silence_alert("busy_app", author="anna", reason="deploy")
+    async with manager:
+        app.set_gauge("queue", 9)
+        await asyncio.sleep(10)
+        assert manager.alerts["busy_app"].status is AlertStatus.SILENCED
+        assert [a.id for a in manager.get_active_alerts()] == ["busy_app"]
+        app.set_gauge("queue", 0)
+        await asyncio.sleep(10)
+        assert channel.told() == []
+        app.set_gauge("queue", 9)  # the next incident is not silenced
+        await asyncio.sleep(10)
+    assert channel.told() == [("firing", "busy_app")]
+    assert channel.notices[0].alert.incident == 2
+
+
+async def test_a_silence_after_telling_does_not_keep_the_end_back(
+    manager: AlertManager, app: MetricsCollector, channel: RecordingChannel
+) -> None:
+    manager.add_rule(rule(notification_interval=5))
+    app.set_gauge("queue", 9)
+    async with manager:
+        await asyncio.sleep(2)
+        await manager.silence_alert("busy_app")
+        await asyncio.sleep(100)
+        app.set_gauge("queue", 0)
+        await asyncio.sleep(2)
+    assert channel.told() == [("firing", "busy_app"), ("resolved", "busy_app")]
+
+
+async def test_a_timed_silence_ends_and_what_still_fires_is_told(
+    manager: AlertManager, app: MetricsCollector, channel: RecordingChannel
+) -> None:
+    manager.add_rule(rule())
+    manager.silence_alert("busy_app", "1m")
+    app.set_gauge("queue", 9)
+    async with manager:
+        await asyncio.sleep(59)
+        assert channel.told() == []
+        await asyncio.sleep(3)
+        assert channel.told() == [("firing", "busy_app")]
+        await asyncio.sleep(HOUSEKEEPING * 2)
+        assert manager._book._silences == []
+
+
+async def test_a_silence_for_an_alert_that_never_comes_is_forgotten(manager: AlertManager, app: MetricsCollector) -> None:
+    manager.add_rule(rule(evaluation_interval=60))
+    app.set_gauge("queue", 0)
+    manager.silence_alert("busy_app")
+    async with manager:
+        await asyncio.sleep(86_000)
+        assert len(manager._book._silences) == 1
+        await asyncio.sleep(1000)
+        assert manager._book._silences == []
+
+
+@pytest.mark.parametrize("duration", [0, "-5m"])
+async def test_a_silence_lasts_some_time(manager: AlertManager, duration: object) -> None:
+    with pytest.raises(ConfigurationError, match="above zero"):
+        manager.silence_alert("busy_app", duration)  # type: ignore[arg-type]
+
+
+async def test_removing_a_rule_ends_its_alerts_and_says_so(manager: AlertManager, app: MetricsCollector, channel: RecordingChannel) -> None:
+    manager.add_rule(rule())
+    manager.add_rule(rule("patient", hold=1000))
+    app.set_gauge("queue", 9)
+    async with manager:
+        await asyncio.sleep(2)
+        manager.remove_rule("busy")
+        manager.remove_rule("patient")
+        manager.remove_rule("never there")
+        await asyncio.sleep(2)
+    assert channel.told() == [("firing", "busy_app"), ("resolved", "busy_app")]
+    assert manager.rules == {}
+    assert [a.id for a in manager.get_all_alerts()] == ["busy_app"]
+
+
+async def test_groups_are_alerts_of_their_own(manager: AlertManager, app: MetricsCollector, channel: RecordingChannel) -> None:
+    manager.add_rule(rule(group_by=("site",)))
+    async with manager:
+        for site, value in (("a", 9), ("b", 1), ("c", 7)):
+            app.set_gauge("queue", value, {"site": site})
+        await asyncio.sleep(2)
+    assert sorted(channel.told()) == [("firing", 'busy_app{site="a"}'), ("firing", 'busy_app{site="c"}')]
+    assert channel.notices[0].alert.title == "Busy (a)"
+    assert channel.notices[0].alert.labels == {"site": "a"}
+
+
+async def test_a_rule_applies_in_every_collector_that_has_the_metric(
+    manager: AlertManager, registry: MetricsRegistry, channel: RecordingChannel
+) -> None:
+    manager.add_rule(rule())
+    manager.add_rule(rule("narrow", collector="b"))
+    for name in ("a", "b"):
+        registry.collector(name).set_gauge("queue", 9)
+    async with manager:
+        await asyncio.sleep(2)
+    assert sorted(key for _, key in channel.told()) == ["busy_a", "busy_b", "narrow_b"]
+
+
+async def test_a_reading_that_raises_changes_nothing_for_others(
+    manager: AlertManager, app: MetricsCollector, channel: RecordingChannel, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = False
+
+    def read(now: float) -> float:
+        if broken:
+            raise OSError("no such sensor")
+        return 9.0
+
+    app.computed_gauge("sensor", read)
+    manager.add_rule(rule("fragile", metric_name="sensor"))
+    manager.add_rule(rule())
+    async with manager:
+        await asyncio.sleep(3)
+        broken = True
+        app.set_gauge("queue", 9)
+        await asyncio.sleep(60)
+        states = {s.rule.name: (s.state, s.error, s.evaluations) for s in manager.rule_status()}
+    assert channel.told() == [("firing", "fragile_app"), ("firing", "busy_app")]  # unknown is never over
+    assert states["busy"] == ("firing", None, 64)
+    assert states["fragile"] == ("firing", "app: OSError: no such sensor", 64)
+    assert caplog.text.count("rule 'fragile' cannot be judged: app: OSError: no such sensor") == 1
+
+
+async def test_a_channel_that_never_answers_changes_nothing_for_others(
+    manager: AlertManager, app: MetricsCollector, channel: RecordingChannel
+) -> None:
+    class Hanging(NotificationChannel):
+        tries = 0
+
+        async def send_notification(self, alert: Alert, context: Mapping[str, object]) -> bool:
+            self.tries += 1
+            await asyncio.Event().wait()
+            return True
+
+    hanging = Hanging()
+    manager.add_notification_channel(hanging)
+    manager.add_rule(rule())
+    for n in range(20):
+        manager.add_rule(rule(f"rule{n}"))
+    app.set_gauge("queue", 9)
+    async with manager:
+        await asyncio.sleep(0.001)
+        assert len(channel.told()) == 21
+        await asyncio.sleep(60)
+        assert {s.evaluations for s in manager.rule_status()} <= {60, 61, 62}
+        assert hanging.tries > 8
+        doubts = [d for d in manager.deliveries() if d.channel == "hanging"]
+        assert {(d.outcome, d.why) for d in doubts} == {("retry", "no answer within 10 s")}
+
+
+async def test_a_retry_is_the_same_message(manager: AlertManager, app: MetricsCollector, caplog: pytest.LogCaptureFixture) -> None:
+    answers: list[Outcome | None] = [Retry("HTTP 500"), Retry("HTTP 503", after=7.0), None]
+    times: list[float] = []
+
+    def answer(notice: Notice) -> Outcome | None:
+        times.append(asyncio.get_running_loop().time())
+        return answers.pop(0)
+
+    flaky = RecordingChannel("flaky", answer)
+    manager.add_notification_channel(flaky)
+    manager.add_rule(rule())
+    app.set_gauge("queue", 9)
+    async with manager:
+        await asyncio.sleep(60)
+    assert len({notice.id for notice in flaky.attempts}) == 1
+    assert flaky.told() == [("firing", "busy_app")]
+    assert times[1] - times[0] <= 0.5
+    assert times[2] - times[1] >= 7
+    assert [(d.outcome, d.attempt) for d in manager.deliveries() if d.channel == "flaky"] == [
+        ("retry", 1), ("retry", 2), ("delivered", 3),
+    ]  # fmt: skip
+    assert caplog.text.count("channel 'flaky' could not take firing of busy_app: HTTP 500; trying again") == 1
+
+
+async def test_what_was_never_heard_needs_no_end(manager: AlertManager, app: MetricsCollector) -> None:
+    down = RecordingChannel("down", lambda notice: Retry("HTTP 503"))
+    manager.add_notification_channel(down)
+    manager.add_rule(rule())
+    async with manager:
+        app.set_gauge("queue", 9)
+        await asyncio.sleep(30)
+        app.set_gauge("queue", 0)
+        await asyncio.sleep(120)
+        tries = len(down.attempts)
+        await asyncio.sleep(600)
+    assert {notice.kind.value for notice in down.attempts} == {"firing"}
+    assert len(down.attempts) == tries
+
+
+async def test_a_doubtful_message_is_repeated_before_the_end_is_told(manager: AlertManager, app: MetricsCollector) -> None:
+    doubts = 3
+
+    def answer(notice: Notice) -> Outcome | None:
+        nonlocal doubts
+        doubts -= 1
+        return Retry("no answer", in_doubt=True) if doubts >= 0 else None
+
+    channel = RecordingChannel("doubtful", answer)
+    manager.add_notification_channel(channel)
+    manager.add_rule(rule())
+    async with manager:
+        app.set_gauge("queue", 9)
+        await asyncio.sleep(1.5)
+        app.set_gauge("queue", 0)
+        await asyncio.sleep(120)
+    assert channel.told() == [("firing", "busy_app"), ("resolved", "busy_app")]
+    assert len({notice.id for notice in channel.attempts}) == 2
+
+
+async def test_a_channel_hears_firing_and_resolved_in_turn_through_an_outage(manager: AlertManager, app: MetricsCollector) -> None:
+    up = True
+    channel = RecordingChannel("shaky", lambda notice: None if up else Retry("HTTP 503"))
+    manager.add_notification_channel(channel)
+    manager.add_rule(rule())
+    async with manager:
+        for round_ in range(10):
+            up = round_ % 3 != 1
+            app.set_gauge("queue", 9)
+            await asyncio.sleep(90)
+            up = round_ % 4 != 1
+            app.set_gauge("queue", 0)
+            await asyncio.sleep(90)
+        up = True
+        await asyncio.sleep(300)
+    kinds = [kind for kind, _ in channel.told()]
+    assert kinds[::2] == ["firing"] * (len(kinds) // 2)
+    assert kinds[1::2] == ["resolved"] * (len(kinds) // 2)
+    pairs = zip(channel.notices[::2], channel.notices[1::2], strict=True)
+    assert all(a.alert.incident == b.alert.incident for a, b in pairs)
+
+
+async def test_a_rejected_message_is_given_up(manager: AlertManager, app: MetricsCollector, caplog: pytest.LogCaptureFixture) -> None:
+    gone = RecordingChannel("gone", lambda notice: Rejected("HTTP 404"))
+    manager.add_notification_channel(gone)
+    manager.add_rule(rule())
+    async with manager:
+        app.set_gauge("queue", 9)
+        await asyncio.sleep(600)
+        app.set_gauge("queue", 0)
+        await asyncio.sleep(10)
+    assert len(gone.attempts) == 1
+    assert "channel 'gone' was not told firing of busy_app: HTTP 404" in caplog.text
+    assert [d.outcome for d in manager.deliveries() if d.channel == "gone"] == ["given up"]
+
+
+async def test_a_users_channel_needs_only_one_method(manager: AlertManager, app: MetricsCollector) -> None:
+    heard: list[str] = []
+
+    class Refusing(NotificationChannel):
+        async def send_notification(self, alert: Alert, context: Mapping[str, object]) -> bool:
+            heard.append(f"refused {context['kind']}")
+            return False
+
+    class Raising(NotificationChannel):
+        async def send_notification(self, alert: Alert, context: Mapping[str, object]) -> bool:
+            heard.append("raised")
+            raise KeyError("s3cret")
+
+    class Plain:
+        def send_notification(self, alert: Alert, context: Mapping[str, object]) -> bool:
+            heard.append(f"plain {alert.status.value}")
+            return True
+
+    class Late:
+        def send_notification(self, alert: Alert, context: Mapping[str, object]) -> object:
+            async def send() -> bool:
+                heard.append("late")
+                return True
+
+            return send()
+
+    for channel in (Refusing(), Raising(), Plain(), Late()):
+        manager.add_notification_channel(channel)  # type: ignore[arg-type]
+    manager.add_rule(rule())
+    app.set_gauge("queue", 9)
+    async with manager:
+        await asyncio.sleep(3600)
+    assert heard.count("plain firing") == heard.count("late") == 4  # one firing, and repeats each quarter of an hour
+    assert heard.count("raised") == 3
+    assert heard.count("refused firing") > 60
+    whys = [d.why for d in manager.deliveries() if d.channel == "raising"]
+    assert whys == ["raised KeyError", "raised KeyError", "raised KeyError, 3 times"]  # the text may hold a secret
+
+
+async def test_an_abstract_channel_says_what_to_define(manager: AlertManager) -> None:
+    with pytest.raises(NotImplementedError, match="NotificationChannel does not say how to send: define send_notification"):
+        await NotificationChannel().send_notification(Alert("a", "r", None, "t", "d"), {})  # type: ignore[arg-type]
+
+
+async def test_channels_are_named_after_their_class_and_numbered(registry: MetricsRegistry) -> None:
+    class PagerNotificationChannel(NotificationChannel):
+        pass
+
+    manager = AlertManager(registry)
+    for _ in range(3):
+        manager.add_notification_channel(PagerNotificationChannel())
+    assert list(manager._postman.channels) == ["pager", "pager-2", "pager-3"]
+    assert len(manager.notification_channels) == 3
+    manager.add_notification_channel(RecordingChannel("x"))
+    with pytest.raises(ChannelError, match="channel 'x': a second of that name; give it another name"):
+        manager.add_notification_channel(RecordingChannel("x"))
+
+
+@pytest.mark.parametrize(
+    ("thing", "message"),
+    [
+        (object(), "no method send_notification"),
+        (RecordingChannel, "an object with send_notification"),
+        (RecordingChannel(name=""), "the name ''; a text that is not empty, or None"),
+    ],
+)
+async def test_what_is_no_channel_is_refused(manager: AlertManager, thing: object, message: str) -> None:
+    with pytest.raises(ChannelError, match=message):
+        manager.add_notification_channel(thing)  # type: ignore[arg-type]
+
+
+async def test_two_rules_of_one_name_are_refused(manager: AlertManager) -> None:
+    manager.add_rule(rule())
+    with pytest.raises(RuleError, match="rule 'busy': a second rule of that name; give it another name"):
+        manager.add_rule(rule())
+
+
+async def test_rules_whose_alerts_would_share_an_id_are_refused(manager: AlertManager, registry: MetricsRegistry) -> None:
+    registry.collector("b_c")
+    registry.collector("c")
+    manager.add_rule(rule("a"))
+    with pytest.raises(RuleError, match="rule 'a_b': the alert id 'a_b_c', which rule 'a' uses as well; ids are"):
+        manager.add_rule(rule("a_b"))
+
+
+async def test_an_id_that_collides_later_is_an_error_of_the_second_rule(
+    manager: AlertManager, registry: MetricsRegistry, channel: RecordingChannel
+) -> None:
+    manager.add_rule(rule("a"))
+    manager.add_rule(rule("a_b"))
+    for name in ("c", "b_c"):
+        registry.collector(name).set_gauge("queue", 9)
+    async with manager:
+        await asyncio.sleep(3)
+        errors = [s.error for s in manager.rule_status() if s.error]
+    assert len(errors) == 1
+    assert "'a_b_c'" in errors[0]
+    assert "rename one of them" in errors[0]
+    assert sorted(key for _, key in channel.told()) == ["a_b_b_c", "a_b_c", "a_c"]
+
+
+async def test_a_rule_that_does_not_fit_its_metric_is_refused_when_added(manager: AlertManager, app: MetricsCollector) -> None:
+    app.increment("hits")
+    with pytest.raises(RuleError, match="'avg' does not fit a counter"):
+        manager.add_rule(rule(metric_name="hits", condition="avg > 5"))
+    manager.add_rule(rule(metric_name="hits", condition="avg > 5", collector="other"))
+
+
+async def test_a_manager_judges_a_registry() -> None:
+    with pytest.raises(ConfigurationError, match="'metrics' as registry; a MetricsRegistry, such as get_metrics_registry"):
+        AlertManager("metrics")  # type: ignore[arg-type]
+
+
+async def test_rule_status_and_health_tell_how_it_goes(manager: AlertManager, app: MetricsCollector) -> None:
+    manager.add_rule(rule())
+    manager.add_rule(rule("off", enabled=False))
+    manager.add_rule(rule("lonely", metric_name="nothing"))
+    manager.add_rule(rule("patient", hold=100))
+    manager.add_rule(rule("calm", condition="> 50"))
+    manager.add_rule(rule("unfit", metric_name="later", condition="increase > 1"))
+    assert {s.state for s in manager.rule_status()} == {"waiting", "disabled"}
+    assert (manager.health().running, manager.health().ready, manager.health().overdue) == (False, False, 0.0)
+    app.set_gauge("queue", 9)
+    app.set_gauge("later", 9)
+    async with manager:
+        await asyncio.sleep(2)
+        states = {s.rule.name: s.state for s in manager.rule_status()}
+        assert states == {
+            "busy": "firing", "off": "disabled", "lonely": "waiting", "patient": "pending", "calm": "inactive", "unfit": "error",
+        }  # fmt: skip
+        assert manager.health().ready
+        busy = manager.rule_status()[0]
+        assert busy.value == 9
+        assert busy.next_evaluation is not None
+        assert busy.last_evaluation is not None
+        assert busy.next_evaluation > busy.last_evaluation
+        assert repr(manager) == "<AlertManager running, 6 rules, 1 alerts active>"
+    assert manager.rule_status()[0].next_evaluation is None
+
+
+async def test_resolved_alerts_are_shown_for_a_quarter_of_an_hour(manager: AlertManager, app: MetricsCollector) -> None:
+    manager.add_rule(rule())
+    async with manager:
+        app.set_gauge("queue", 9)
+        await asyncio.sleep(2)
+        app.set_gauge("queue", 0)
+        await asyncio.sleep(800)
+        assert [a.status for a in manager.get_all_alerts()] == [AlertStatus.RESOLVED]
+        await asyncio.sleep(200)
+        assert manager.get_all_alerts() == []
+        assert manager._postman.alerts_under_way() == set()
+
+
+async def test_a_channel_that_is_added_while_it_fires_hears_of_it(manager: AlertManager, app: MetricsCollector) -> None:
+    manager.add_rule(rule())
+    app.set_gauge("queue", 9)
+    async with manager:
+        await asyncio.sleep(10)
+        late = RecordingChannel("late")
+        manager.add_notification_channel(late)
+        await asyncio.sleep(2)
+        assert late.told() == [("firing", "busy_app")]
+
+
+async def test_what_the_registry_has_to_say_goes_to_the_log(
+    manager: AlertManager, app: MetricsCollector, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with manager:
+        app.increment("hits", -1)
+    assert "collector 'app': metric 'hits' dropped the value -1" in caplog.text
+
+
+async def test_sources_are_sampled_before_the_first_evaluation(
+    manager: AlertManager, registry: MetricsRegistry, clock: VirtualClock, channel: RecordingChannel, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Thermometer:
+        name = "kitchen"
+        every = 5.0
+
+        def __init__(self) -> None:
+            self.collector = MetricsCollector(clock=clock)
+            self.samples: list[float] = []
+
+        def sample(self) -> None:
+            self.samples.append(clock.now())
+            if len(self.samples) in (3, 4):
+                raise OSError("unplugged")
+            self.collector.set_gauge("queue", 9)
+
+    class Slow(Thermometer):
+        name = "slow"
+
+        async def sample(self) -> None:  # type: ignore[override]
+            await asyncio.sleep(1e6)
+
+    source, slow = Thermometer(), Slow()
+    manager.add_source(source)
+    manager.add_source(slow)
+    manager.add_rule(rule())
+    caplog.set_level(logging.INFO)
+    async with manager:
+        await asyncio.sleep(22)
+    assert source.samples == [0, 5, 10, 15, 20]
+    assert channel.told() == [("firing", "busy_kitchen")]
+    assert caplog.text.count("source 'kitchen' could not be sampled: OSError: unplugged") == 1
+    assert caplog.text.count("source 'kitchen' is sampled again") == 1
+    assert caplog.text.count("source 'slow' could not be sampled: TimeoutError") == 1
+
+
+@pytest.mark.real_time
+async def test_a_source_that_hangs_holds_one_thread_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    import threading
+
+    from kailash_monitor.engine import sampler
+
+    monkeypatch.setattr(sampler, "SAMPLE_SECONDS", 0.05)
+    release = threading.Event()
+
+    class Dead:
+        name = "dead"
+        every = 0.01
+        calls = 0
+
+        def __init__(self) -> None:
+            self.collector = MetricsCollector()
+
+        def sample(self) -> None:
+            self.calls += 1
+            release.wait(10)
+
+    source = Dead()
+    manager = AlertManager(MetricsRegistry(), stop_timeout=0.1)
+    manager.add_source(source)
+    async with manager:
+        await asyncio.sleep(0.3)
+        assert source.calls == 1
+        release.set()
+        await asyncio.sleep(0.3)
+        assert source.calls > 1

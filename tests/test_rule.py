@@ -1,0 +1,154 @@
+"""Rules and conditions: what is accepted, and what a refusal says."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kailash_monitor.errors import RuleError
+from kailash_monitor.model.metric import MetricType
+from kailash_monitor.model.severity import AlertSeverity
+from kailash_monitor.rules import AlertRule, Condition, create_default_alert_rules, create_host_alert_rules
+
+
+def rule(**changes: object) -> AlertRule:
+    given = {"name": "r", "description": "d", "severity": "warning", "metric_name": "m", "condition": "> 5", **changes}
+    return AlertRule(**given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "threshold", "word", "comparator", "number"),
+    [
+        ("> 5", None, "", ">", 5),
+        (">5", 5, "", ">", 5),
+        ("rate <", 0.95, "rate", "<", 0.95),
+        ("  avg  >=  1e3 ", 1000, "avg", ">=", 1000),
+        ("p99.9 != -2", None, "p99.9", "!=", -2),
+        ("== 0", 0, "", "==", 0),
+        ("latest <= 0.0", None, "latest", "<=", 0),
+    ],
+)
+def test_conditions(text: str, threshold: float | None, word: str, comparator: str, number: float) -> None:
+    condition = Condition.parse(text, threshold, where="rule")
+    assert (condition.word, condition.comparator, condition.threshold) == (word, comparator, number)
+    assert Condition.parse(str(condition), None, where="rule") == condition
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "message"),
+    [
+        ({"name": " "}, "name", "rule: the name ' '; a rule needs a name of its own"),
+        ({"metric_name": ""}, "metric_name", "rule 'r': the metric name ''; name the metric to judge"),
+        ({"condition": "avg >> 3"}, "condition", "the condition 'avg >> 3'; write"),
+        ({"condition": "5"}, "condition", r"the condition '5'; write '\[word\] comparator \[number\]'"),
+        ({"condition": 5}, "condition", "the condition 5; write"),
+        ({"condition": "mean > 5"}, "condition", "the unknown word 'mean' in the condition 'mean > 5'; use one of rate, per_second"),
+        ({"condition": "p101 > 5"}, "condition", "the percentile 'p101'; p0 to p100"),
+        ({"condition": "> five"}, "condition", "'five' in the condition '> five'; a finite number"),
+        ({"condition": "> nan"}, "condition", "'nan' in the condition"),
+        ({"condition": "> 5", "threshold": 4}, "threshold", "the threshold 4 beside the condition '> 5'; both must say the same"),
+        ({"condition": ">"}, "threshold", "no number in the condition '>' and no threshold; give one"),
+        ({"threshold": float("inf")}, "threshold", "the threshold inf; a finite number"),
+        ({"threshold": "5"}, "threshold", "the threshold '5'"),
+        ({"severity": "loud"}, "severity", "the severity 'loud'; use one of info, warning, error, critical"),
+        ({"evaluation_interval": -1}, "evaluation_interval", "evaluation_interval = -1; a duration above zero"),
+        ({"evaluation_interval": 0}, "evaluation_interval", "a duration above zero"),
+        ({"time_window": "soon"}, "time_window", "time_window 'soon' is not a duration"),
+        ({"hold": "-5s"}, "hold", "hold = '-5s'; a duration not negative"),
+        ({"labels": {"a-b": "x"}}, "labels", "the label name 'a-b' in labels"),
+        ({"match": {"__x": "x"}}, "match", "the label name '__x' in match"),
+        ({"group_by": "path"}, "group_by", r"group_by = 'path'; a list: \['path'\]"),
+        ({"group_by": ["a-b"]}, "group_by", "the label name 'a-b'"),
+        ({"clear": 6}, "clear", "clear = 6 beside '> 5'; a number below the threshold"),
+        ({"condition": "< 5", "clear": 4}, "clear", "a number above the threshold"),
+        ({"condition": "== 5", "clear": 4}, "clear", "only > >= < <= recover so"),
+    ],
+)  # fmt: skip
+def test_a_wrong_rule_says_what_was_seen_and_what_is_right(changes: dict[str, object], field: str, message: str) -> None:
+    with pytest.raises(RuleError, match=message) as refused:
+        rule(**changes)
+    assert refused.value.field == field
+
+
+def test_durations_are_seconds_inside() -> None:
+    made = rule(time_window=timedelta(minutes=1), evaluation_interval="7s", notification_interval=0, hold="1m30s")
+    assert (made.time_window, made.evaluation_interval, made.notification_interval, made.hold) == (60, 7, 0, 90)
+    assert (rule().time_window, rule().evaluation_interval, rule().notification_interval) == (300, 10, 900)
+    assert repr(rule()) == "<AlertRule r: m > 5, every 10s>"
+
+
+def test_the_guides_positional_form() -> None:
+    made = AlertRule("n", "d", AlertSeverity.ERROR, "m", "> 5", 5, timedelta(minutes=1), 5, 60, {"a": 1}, {"runbook": "x"}, False)  # type: ignore[dict-item]
+    assert (made.threshold, made.enabled, dict(made.labels), made.annotations) == (5, False, {"a": "1"}, {"runbook": "x"})
+
+
+def test_rules_from_mappings() -> None:
+    made = AlertRule.from_mapping({"name": "n", "metric": "m", "condition": "> 5", "severity": "ERROR", "hold": "1m"})
+    assert (made.description, made.severity, made.metric_name, made.hold) == ("n", AlertSeverity.ERROR, "m", 60)
+    assert AlertRule.from_mapping({"name": "n", "metric_name": "m", "condition": "> 5"}).severity is AlertSeverity.WARNING
+    with pytest.raises(RuleError, match="rule 'n': the unknown key 'evalution_interval'; did you mean 'evaluation_interval'"):
+        AlertRule.from_mapping({"name": "n", "metric": "m", "condition": "> 5", "evalution_interval": 5})
+    with pytest.raises(RuleError, match="the unknown key 'zzz'; use some of name, description"):
+        AlertRule.from_mapping({"name": "n", "zzz": 5})
+    with pytest.raises(RuleError, match="rule None: no name; a rule needs"):
+        AlertRule.from_mapping({"metric": "m", "condition": "> 5"})
+
+
+numbers = st.floats(-1e6, 1e6)
+
+
+@given(st.sampled_from([">", ">=", "<", "<=", "==", "!="]), numbers, numbers, st.floats(0, 1e6))
+def test_a_lower_bound_proves_only_what_holds_for_every_value_above_it(
+    comparator: str, threshold: float, value: float, more: float
+) -> None:
+    condition = Condition("", comparator, threshold)
+    answer = condition.holds(value, at_least=True)
+    if answer is not None:
+        assert condition.holds(value + more) is answer
+
+
+@pytest.mark.parametrize(
+    ("comparator", "below", "at", "above"),
+    [
+        (">", None, None, True),
+        (">=", None, True, True),
+        ("<", None, False, False),
+        ("<=", None, None, False),
+        ("==", None, None, False),
+        ("!=", None, None, True),
+    ],
+)
+def test_what_a_lower_bound_proves(comparator: str, below: object, at: object, above: object) -> None:
+    condition = Condition("", comparator, 5)
+    assert [condition.holds(value, at_least=True) for value in (4, 5, 6)] == [below, at, above]
+
+
+def test_words_fit_types() -> None:
+    fits = {
+        word: {t.value for t in MetricType if Condition.parse(f"{word} > 1", None, where="r").fits(t)}
+        for word in ("", "rate", "share", "increase", "avg", "p95")
+    }
+    everything = {"counter", "gauge", "histogram", "timer"}
+    assert fits == {
+        "": everything, "rate": everything, "share": {"counter"}, "increase": {"counter", "histogram", "timer"},
+        "avg": {"gauge", "histogram", "timer"}, "p95": {"histogram", "timer"},
+    }  # fmt: skip
+
+
+def test_the_default_rules_are_the_guides() -> None:
+    rules = {r.name: (r.metric_name, str(r.condition), r.time_window) for r in create_default_alert_rules()}
+    assert rules == {
+        "high_validation_failure_rate": ("validation_failure", "rate > 0.1", 300),
+        "security_violations_detected": ("security_violations_total", "> 0", 60),
+        "high_response_time": ("response_time", "avg > 1000", 300),
+        "low_cache_hit_rate": ("validation_cache_hits", "rate < 0.8", 600),
+        "high_memory_usage": ("memory_usage", "> 90", 300),
+    }
+
+
+def test_host_rules_hold_before_they_fire_and_run_at_intervals_of_their_own() -> None:
+    rules = create_host_alert_rules()
+    assert all(r.hold >= 20 and r.keep_firing >= 20 and r.clear is not None for r in rules)
+    assert len({r.evaluation_interval for r in rules}) > 2
+    assert {r.collector for r in rules} == {"host", "loop"}

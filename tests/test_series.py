@@ -1,0 +1,169 @@
+"""Series: recording and reading one label set."""
+
+import sys
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from kailash_monitor.metrics.series import CallbackSeries, CounterSeries, DistributionSeries, GaugeSeries
+from kailash_monitor.model.labels import NO_LABELS
+from kailash_monitor.testing import ManualClock
+
+
+@pytest.fixture
+def time() -> ManualClock:
+    return ManualClock(100.0)
+
+
+@pytest.fixture
+def refused() -> list[tuple[object, str]]:
+    return []
+
+
+@pytest.fixture
+def counter(time: ManualClock, refused: list[tuple[object, str]]) -> CounterSeries:
+    return CounterSeries(NO_LABELS, now=time.now, born=100.0, refuse=lambda v, why: refused.append((v, why)))
+
+
+@pytest.fixture
+def gauge(time: ManualClock, refused: list[tuple[object, str]]) -> GaugeSeries:
+    return GaugeSeries(NO_LABELS, now=time.now, born=100.0, refuse=lambda v, why: refused.append((v, why)))
+
+
+@pytest.fixture
+def timer(time: ManualClock, refused: list[tuple[object, str]]) -> DistributionSeries:
+    return DistributionSeries(
+        NO_LABELS, (1.0, 2.0), now=time.now, born=100.0, refuse=lambda v, why: refused.append((v, why))
+    )
+
+
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), "five", None, [], 10**400])
+def test_a_counter_drops_what_it_cannot_count(counter: CounterSeries, refused: list[tuple[object, str]], value: object) -> None:
+    counter.inc(value)  # type: ignore[arg-type]
+    assert counter.total == 0
+    assert len(refused) == 1
+
+
+def test_a_gauge_and_a_timer_drop_what_is_no_finite_number(
+    gauge: GaugeSeries, timer: DistributionSeries, refused: list[tuple[object, str]]
+) -> None:
+    for record in (gauge.set, gauge.add, timer.observe):
+        record(float("nan"))
+    assert [why for _, why in refused] == ["not finite"] * 3
+    assert gauge.sample(0.0, 100.0) is None
+
+
+def test_numbers_of_other_kinds_are_coerced(counter: CounterSeries) -> None:
+    from decimal import Decimal
+    from fractions import Fraction
+
+    counter.inc(Decimal("0.5"))  # type: ignore[arg-type]
+    counter.inc(Fraction(1, 2))  # type: ignore[arg-type]
+    assert counter.total == 1.0
+
+
+def test_a_window_of_nothing_is_empty_and_known(counter: CounterSeries, gauge: GaugeSeries, timer: DistributionSeries) -> None:
+    assert counter.window(10, 110.0).covered
+    assert not counter.window(11, 110.0).covered
+    assert gauge.window(10, 110.0).change is None
+    assert timer.window(10, 110.0).percentile(50) is None
+
+
+def test_a_gauge_moves_by_steps(gauge: GaugeSeries, time: ManualClock) -> None:
+    gauge.add(2)
+    time.advance(5)
+    gauge.add(-0.5)
+    found = gauge.window(10, time.now())
+    assert (found.first, found.last, found.min, found.max, found.change) == (2.0, 1.5, 1.5, 2.0, -0.5)
+    assert gauge.set_at == 105.0
+
+
+def test_a_gauge_that_was_never_set_was_set_before_all_others(gauge: GaugeSeries) -> None:
+    assert gauge.set_at == float("-inf")
+
+
+def test_the_value_in_force_survives_the_retention(gauge: GaugeSeries, time: ManualClock) -> None:
+    gauge.set(1)
+    time.advance(100_000)
+    gauge.set(2)
+    time.advance(100_000)
+    gauge.set(3)
+    found = gauge.window(50, time.now())
+    assert (found.first, found.min, found.max, found.count) == (2.0, 2.0, 3.0, 2)
+
+
+def test_le_buckets_are_exact_and_cumulative(timer: DistributionSeries) -> None:
+    for value in (0.5, 1.0, 1.5, 2.0, 3.0):
+        timer.observe(value)
+    sample = timer.sample(0.0, 100.0)
+    assert list(sample.le) == [(1.0, 2), (2.0, 4), (float("inf"), 5)]
+    assert (sample.count, sample.sum, sample.latest) == (5, 8.0, 3.0)
+
+
+def test_points_are_the_recent_past_in_wall_time(counter: CounterSeries, timer: DistributionSeries, time: ManualClock) -> None:
+    for _ in range(3):
+        counter.inc()
+        timer.observe(1.0)
+        timer.observe(2.0)
+        time.advance(1)
+    assert [(p.at, p.value) for p in counter.sample(1000.0, time.now()).points] == [(1100.0, 1.0), (1101.0, 2.0), (1102.0, 3.0)]
+    assert [p.value for p in timer.sample(0.0, time.now()).points] == [1.5, 1.5, 1.5]
+
+
+def test_a_callback_is_asked_when_it_is_read() -> None:
+    answers = iter([None, 5.0, None, 6.0])
+    series = CallbackSeries(NO_LABELS, lambda now: next(answers))
+    assert series.window(10, 100.0).last is None
+    assert series.window(10, 100.0).last == 5.0
+    assert series.sample(0.0, 100.0) is None
+    sample = series.sample(0.0, 100.0)
+    assert sample is not None
+    assert sample.value == 6.0
+
+
+def _in_threads(count: int, work: Callable[[], None]) -> None:
+    threads = [threading.Thread(target=work) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+@pytest.fixture
+def restless_threads() -> object:
+    """Have threads take turns as often as possible."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("restless_threads")
+def test_no_increment_is_lost_between_threads(counter: CounterSeries) -> None:
+    _in_threads(4, lambda: [counter.inc() for _ in range(20_000)][0])
+    assert counter.total == 80_000
+
+
+@pytest.mark.usefixtures("restless_threads")
+def test_count_sum_and_buckets_agree_in_every_read(timer: DistributionSeries, time: ManualClock) -> None:
+    done = threading.Event()
+    torn: list[object] = []
+
+    def read() -> None:
+        while not done.is_set():
+            found, sample = timer.window(60, time.now()), timer.sample(0.0, time.now())
+            if not found.count == found.sum == sum(found.buckets.values()) or not sample.count == sample.sum == sample.le[-1][1]:
+                torn.append((found, sample))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    _in_threads(3, lambda: [timer.observe(1.0) for _ in range(5_000)][0])
+    done.set()
+    reader.join()
+    assert torn == []
+    assert timer.window(60, time.now()).count == 15_000
+
+
+def test_a_series_says_what_it_is(counter: CounterSeries) -> None:
+    assert repr(counter) == "<CounterSeries {}>"
