@@ -37,16 +37,24 @@ class Node:
 
     def line_of(self, path: Sequence[str | int]) -> int:
         """Give the line of what stands at `path`, or of the nearest thing around it that exists."""
+        return self._follow(path)[1]
+
+    def has(self, path: Sequence[str | int]) -> bool:
+        """Whether anything stands at `path`."""
+        return self._follow(path)[0] == len(path)
+
+    def _follow(self, path: Sequence[str | int]) -> tuple[int, int]:
+        """Give how many steps of `path` there are, and the line of the last of them."""
         node, line = self, self.line
-        for step in path:
+        for taken, step in enumerate(path):
             match node.content, step:
                 case dict() as entries, str() if step in entries:
                     node, line = entries[step], node.key_lines[step]
                 case list() as items, int() if step < len(items):
                     node, line = items[step], items[step].line
                 case _:
-                    break
-        return line
+                    return taken, line
+        return len(path), line
 
 
 def parse_yaml(text: str, source: str) -> Node:
@@ -60,12 +68,10 @@ def parse_yaml(text: str, source: str) -> Node:
     except ImportError:
         raise MissingExtra("reading YAML", package="PyYAML", extra="cli") from None
 
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
-        if root is None:
-            return Node({}, 1, {})
-        return _Reader(source, loader).node(root)
+        return Node({}, 1, {}) if root is None else _Reader(source, loader).node(root)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = source if mark is None else f"{source}:{mark.line + 1}:{mark.column + 1}"
@@ -74,8 +80,6 @@ def parse_yaml(text: str, source: str) -> Node:
         raise ConfigurationError(source, seen=str(error).replace("\n", " "), expected="text") from None
     except RecursionError:
         raise ConfigurationError(source, seen="a document that contains itself", expected="no such alias") from None
-    finally:
-        loader.dispose()
 
 
 class _Reader:

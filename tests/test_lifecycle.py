@@ -70,7 +70,7 @@ async def test_start_after_stop_goes_on_where_it_was(registry: MetricsRegistry) 
         await manager.start()
         await asyncio.sleep(5)
         await manager.stop()
-        await asyncio.sleep(500)
+        await asyncio.sleep(100)
     assert channel.told() == [("firing", "busy_app")]
 
 
@@ -283,6 +283,16 @@ def test_a_loop_that_ends_without_stop_makes_no_noise() -> None:
         asyncio.run(main())
     """)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+async def test_a_manager_that_nobody_keeps_goes_on(registry: MetricsRegistry) -> None:
+    channel = RecordingChannel()
+    busy_manager(registry, channel).start()
+    await asyncio.sleep(1)
+    gc.collect()
+    registry.collector("app").set_gauge("queue", 0)
+    await asyncio.sleep(5)
+    assert channel.told() == [("firing", "busy_app"), ("resolved", "busy_app")]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ValidationError
-
 from kailash_monitor.config.schema import (
     CollectorSettings,
     CollectorsSettings,
     LogChannelSettings,
     RuleSettings,
     Settings,
+    ValidationError,
     WebhookChannelSettings,
+    keys_of,
 )
 from kailash_monitor.errors import ConfigurationError, InvalidFile
 from kailash_monitor.yaml_source import Node, parse_yaml
@@ -25,6 +25,9 @@ __all__ = ["Problems", "load_settings"]
 _VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
 _SHOWN_OF_CHANNELS: Final = ("type", "level", "name", "enabled")
 """Everything else in a channel may be a secret, or hold one."""
+
+_SHORT: Final = {"metric_name": "metric", "webhook_url": "url"}
+"""Parameters that have a shorter name in files."""
 
 
 class Problems:
@@ -42,7 +45,13 @@ class Problems:
 
     def add_error(self, path: tuple[str | int, ...], error: ConfigurationError) -> None:
         """Note a definition that was refused, at the field that is at fault."""
-        self.add((*path, error.field) if error.field else path, f"{error.seen}; {error.expected}")
+        field = (self._key(path, error.field),) if error.field else ()
+        self.add((*path, *field), f"{error.seen}; {error.expected}")
+
+    def _key(self, path: tuple[str | int, ...], field: str) -> str:
+        """Give the key by which the file calls `field`."""
+        short = _SHORT.get(field, field)
+        return short if self._root.has((*path, short)) else field
 
     def raise_any(self) -> None:
         """Raise InvalidFile if anything was noted."""
@@ -143,19 +152,15 @@ def _may_be_shown(path: tuple[str | int, ...]) -> bool:
 def _keys_at(path: tuple[str | int, ...]) -> list[str]:
     match path:
         case ("rules", *_):
-            return _keys(RuleSettings)
+            return keys_of(RuleSettings)
         case ("channels", *_):
-            return sorted({*_keys(LogChannelSettings), *_keys(WebhookChannelSettings)})
+            return sorted({*keys_of(LogChannelSettings), *keys_of(WebhookChannelSettings)})
         case ("collectors", _):
-            return _keys(CollectorsSettings)
+            return keys_of(CollectorsSettings)
         case ("collectors", *_):
-            return _keys(CollectorSettings)
+            return keys_of(CollectorSettings)
         case _:
-            return _keys(Settings)
-
-
-def _keys(model: type[BaseModel]) -> list[str]:
-    return [field.alias or name for name, field in model.model_fields.items()]
+            return keys_of(Settings)
 
 
 def _at(document: Any, path: tuple[str | int, ...]) -> Any:  # Any: as above

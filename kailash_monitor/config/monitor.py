@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kailash_monitor.channels import DeliveringChannel, LogNotificationChannel, from_mapping
 from kailash_monitor.config.loader import Problems, load_settings
-from kailash_monitor.config.schema import ChannelSettings, CollectorsSettings, Settings
+from kailash_monitor.config.schema import ChannelSettings, CollectorsSettings, Settings, revealed
 from kailash_monitor.engine import AlertManager
 from kailash_monitor.errors import ConfigurationError, MetricError
 from kailash_monitor.instrument import DiskSource, HostSource, LoopLagSource, ProcessSource, Source
@@ -122,22 +122,12 @@ def _channels(
         if not channel.enabled:
             continue
         path = ("channels", index)
-        mapping = {key: _revealed(value) for key, value in channel if value is not None and key != "enabled"}
+        mapping = {key: revealed(value) for key, value in channel if value is not None and key != "enabled"}
         try:
             channels.append((path, from_mapping(mapping)))
         except ConfigurationError as error:
             problems.add_error(path, error)
     return channels
-
-
-def _revealed(value: object) -> object:
-    from pydantic import SecretStr
-
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    if isinstance(value, dict):
-        return {key: _revealed(item) for key, item in value.items()}
-    return value
 
 
 def _listen(text: str | None, problems: Problems) -> Listen | None:

@@ -5,11 +5,22 @@ from typing import Annotated, Literal
 from kailash_monitor.errors import MissingExtra
 
 try:
-    from pydantic import BaseModel, ConfigDict, Field, SecretStr
+    from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 except ImportError:
     raise MissingExtra("reading a configuration file", package="pydantic", extra="cli") from None
 
-__all__ = ["ChannelSettings", "CollectorSettings", "RuleSettings", "Settings"]
+__all__ = [
+    "ChannelSettings",
+    "CollectorSettings",
+    "CollectorsSettings",
+    "LogChannelSettings",
+    "RuleSettings",
+    "Settings",
+    "ValidationError",
+    "WebhookChannelSettings",
+    "keys_of",
+    "revealed",
+]
 
 Duration = float | str
 
@@ -87,3 +98,17 @@ class Settings(_Strict):
     default_rules: bool = True
     rules: list[RuleSettings] = []
     channels: list[ChannelSettings] = []
+
+
+def keys_of(model: type[BaseModel]) -> list[str]:
+    """Give the keys as they are written in a file."""
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def revealed(value: object) -> object:
+    """Give the value with its secrets in clear, for the one who needs them."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, dict):
+        return {key: revealed(item) for key, item in value.items()}
+    return value

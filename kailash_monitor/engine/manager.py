@@ -136,7 +136,9 @@ class AlertManager:
             taken = self._postman.channels
             if name in taken:
                 if getattr(channel, "name", None) is not None:
-                    raise ChannelError(f"channel {name!r}", seen="a second of that name", expected="give it another name")
+                    raise ChannelError(
+                        f"channel {name!r}", field="name", seen="a second of that name", expected="give it another name"
+                    )
                 name = next(f"{name}-{n}" for n in range(2, len(taken) + 3) if f"{name}-{n}" not in taken)
             self._postman.add(name, channel)
 

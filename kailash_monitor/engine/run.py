@@ -3,8 +3,13 @@
 import asyncio
 import os
 from concurrent.futures import Future
+from typing import Final
 
 __all__ = ["Run"]
+
+
+_at_work: Final[set[asyncio.Task[None]]] = set()
+"""Loops hold their tasks weakly: without this, a manager that its program does not keep would be collected while it works."""
 
 
 class Run:
@@ -21,11 +26,11 @@ class Run:
         self.up: Future[None] = Future()
         self.ended: Future[None] = Future()
         self._process = os.getpid()
-        self._task: asyncio.Task[None] | None = None
 
     def keep(self, task: asyncio.Task[None]) -> None:
-        """Hold on to the task that does the work: the loop itself only holds it weakly."""
-        self._task = task
+        """Hold on to the task that does the work until it is done."""
+        _at_work.add(task)
+        task.add_done_callback(_at_work.discard)
 
     @property
     def over(self) -> bool:

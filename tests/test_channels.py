@@ -1,0 +1,329 @@
+"""Channels: what they send, and what an answer means; the webhook against real servers, good and bad."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from aiohttp import web
+
+from kailash_monitor.alerts import Alert, AlertManager, AlertRule, AlertSeverity, LogNotificationChannel, WebhookNotificationChannel
+from kailash_monitor.channels import from_mapping
+from kailash_monitor.channels.http import classify
+from kailash_monitor.channels.text import headline
+from kailash_monitor.delivery.outcome import Delivered, Outcome, Rejected, Retry
+from kailash_monitor.errors import ChannelError
+from kailash_monitor.metrics import MetricsRegistry
+from kailash_monitor.model.alert import AlertStatus
+from kailash_monitor.model.notice import Notice, NoticeKind
+from kailash_monitor.testing import EPOCH, RecordingChannel
+
+ALERT = Alert("busy_app", "busy", AlertSeverity.ERROR, "Queue long", "Too much waits", value=9.5, threshold=5.0, labels={"team": "x"})
+NOTICE = Notice("message-1", NoticeKind.FIRING, ALERT, sent_at=EPOCH)
+
+
+# -- what an answer means
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "outcome"),
+    [
+        (200, {}, Delivered()),
+        (204, {}, Delivered()),
+        (301, {}, Rejected("HTTP 301")),
+        (400, {}, Rejected("HTTP 400")),
+        (401, {}, Rejected("HTTP 401")),
+        (404, {}, Rejected("HTTP 404")),
+        (408, {}, Retry("HTTP 408")),
+        (425, {}, Retry("HTTP 425")),
+        (429, {"Retry-After": "7"}, Retry("HTTP 429", after=7.0)),
+        (500, {}, Retry("HTTP 500")),
+        (503, {"Retry-After": "Tue, 14 Nov 2023 22:13:30 GMT"}, Retry("HTTP 503", after=10.0)),
+        (503, {"Retry-After": "Tue, 14 Nov 2023 22:13:30 -0000"}, Retry("HTTP 503", after=10.0)),
+        (503, {"Retry-After": "Tue, 14 Nov 1999 22:13:30 GMT"}, Retry("HTTP 503", after=0.0)),
+        (503, {"Retry-After": "soon"}, Retry("HTTP 503")),
+    ],
+)
+def test_what_a_status_means(status: int, headers: dict[str, str], outcome: Outcome) -> None:
+    assert classify(status, headers, now=EPOCH) == outcome
+
+
+# -- texts
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (NoticeKind.FIRING, "FIRING [error] Queue long (is 9.5, limit 5): Too much waits {team=x}"),
+        (NoticeKind.TEST, "TEST [error] Queue long (is 9.5, limit 5): Too much waits {team=x}"),
+        (NoticeKind.RESOLVED, "RESOLVED [error] Queue long (now 9.5, limit 5): Too much waits {team=x}"),
+    ],
+)
+def test_a_notice_reads_well_in_one_line(kind: NoticeKind, text: str) -> None:
+    assert headline(Notice("id", kind, ALERT, sent_at=0.0)) == text
+
+
+async def test_texts_tell_since_when_and_for_how_long(registry: MetricsRegistry) -> None:
+    channel = RecordingChannel()
+    manager = AlertManager(registry)
+    manager.add_notification_channel(channel)
+    manager.add_rule(
+        AlertRule("busy", "", "error", "queue", "> 5", evaluation_interval=1, notification_interval=60, annotations={"runbook": "http://r"})
+    )
+    async with manager:
+        registry.collector("app").set_gauge("queue", 9)
+        await asyncio.sleep(90)
+        registry.collector("app").set_gauge("queue", 2)
+        await asyncio.sleep(5)
+    assert [headline(notice) for notice in channel.notices] == [
+        "FIRING [error] Busy (is 9, limit 5) http://r",
+        "STILL FIRING [error] Busy (is 9, limit 5, since 2023-11-14 22:13:20 UTC) http://r",
+        "RESOLVED [error] Busy (now 2, peak 9, limit 5, lasted 1m30s) http://r",
+    ]
+
+
+# -- the log
+
+
+@pytest.mark.parametrize(
+    ("level", "kind", "logged"),
+    [(None, NoticeKind.FIRING, "ERROR"), (None, NoticeKind.RESOLVED, "INFO"), ("critical", NoticeKind.RESOLVED, "CRITICAL")],
+)
+async def test_the_log_channel_writes_a_record(level: str | None, kind: NoticeKind, logged: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    channel = LogNotificationChannel(level)
+    assert await channel.send_notification(ALERT, {"kind": kind.value})
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("kailash_monitor.alerts", logged)
+    assert record.alert_id == "busy_app"  # type: ignore[attr-defined]
+    assert record.labels == {"team": "x"}  # type: ignore[attr-defined]
+
+
+def test_a_level_that_is_none_is_refused() -> None:
+    with pytest.raises(ChannelError, match="log channel: the level 'loud'; use one of .*ERROR"):
+        LogNotificationChannel("loud")
+    assert repr(LogNotificationChannel()) == "<LogNotificationChannel by severity>"
+    assert repr(LogNotificationChannel("ERROR")) == "<LogNotificationChannel ERROR>"
+
+
+# -- the webhook
+
+
+@dataclass
+class Receiver:
+    """A real HTTP server that keeps what it is sent, and answers as it is told."""
+
+    answer: Callable[[int], Awaitable[web.StreamResponse]]
+    url: str = ""
+    got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.got.append(({name.lower(): value for name, value in request.headers.items()}, await request.read()))
+        return await self.answer(len(self.got))
+
+
+@asynccontextmanager
+async def receiver(answer: Callable[[int], Awaitable[web.StreamResponse]]) -> AsyncIterator[Receiver]:
+    it = Receiver(answer)
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", it.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    it.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook?token=s3cret"
+    try:
+        yield it
+    finally:
+        await runner.cleanup()
+
+
+async def ok(n: int) -> web.StreamResponse:
+    return web.Response()
+
+
+async def test_a_webhook_posts_the_documented_json() -> None:
+    async with receiver(ok) as server:
+        channel = WebhookNotificationChannel(server.url, headers={"Authorization": "Bearer s3cret"})
+        assert await channel.deliver(NOTICE) == Delivered()
+    ((headers, body),) = server.got
+    assert headers["authorization"] == "Bearer s3cret"
+    assert headers["content-type"] == "application/json"
+    assert (headers["webhook-id"], headers["webhook-timestamp"]) == ("message-1", str(int(EPOCH)))
+    assert json.loads(body) == {
+        "alert": {
+            "id": "busy_app", "rule_name": "busy", "severity": "error", "status": "pending", "title": "Queue long",
+            "description": "Too much waits", "labels": {"team": "x"}, "annotations": {}, "incident": 1, "created_at": None,
+            "fired_at": None, "resolved_at": None, "value": 9.5, "peak": None, "threshold": 5.0,
+        },
+        "context": {"kind": "firing", "message_id": "message-1", "sent_at": "2023-11-14T22:13:20+00:00"},
+    }  # fmt: skip
+
+
+async def test_a_webhook_works_alone_as_in_the_guide() -> None:
+    async with receiver(ok) as server:
+        assert await WebhookNotificationChannel(server.url).send_notification(ALERT, {}) is True
+        assert json.loads(server.got[0][1])["context"]["kind"] == "test"
+
+
+async def test_a_server_that_fails_twice_gets_the_alert_once(registry: MetricsRegistry) -> None:
+    async def fail_twice(n: int) -> web.StreamResponse:
+        return web.Response(status=500 if n <= 2 else 200)
+
+    async with receiver(fail_twice) as server:
+        manager = AlertManager(registry)
+        manager.add_notification_channel(WebhookNotificationChannel(server.url))
+        manager.add_rule(AlertRule("busy", "d", "error", "queue", "> 5", evaluation_interval=1))
+        registry.collector("app").set_gauge("queue", 9)
+        async with manager:
+            await asyncio.sleep(60)
+        assert [d.outcome for d in manager.deliveries()] == ["retry", "retry", "delivered"]
+    assert len({headers["webhook-id"] for headers, _ in server.got}) == 1
+    assert len(server.got) == 3
+
+
+async def test_a_server_that_answers_late_delays_nobody_else(registry: MetricsRegistry) -> None:
+    async def late(n: int) -> web.StreamResponse:
+        await asyncio.sleep(20)
+        return web.Response()
+
+    async with receiver(late) as server:
+        manager, quick = AlertManager(registry), RecordingChannel()
+        manager.add_notification_channel(WebhookNotificationChannel(server.url))
+        manager.add_notification_channel(quick)
+        for n in range(5):
+            manager.add_rule(AlertRule(f"busy{n}", "d", "error", "queue", "> 5", evaluation_interval=1))
+        registry.collector("app").set_gauge("queue", 9)
+        async with manager:
+            await asyncio.sleep(1)
+            assert len(quick.notices) == 5
+            await asyncio.sleep(30)
+            assert {status.evaluations for status in manager.rule_status()} <= {31, 32}
+            assert {status.late for status in manager.rule_status()} == {0}
+        assert {d.why for d in manager.deliveries() if d.channel == "webhook"} == {"no answer within 10 s"}
+
+
+async def misbehave_redirect(n: int) -> web.StreamResponse:
+    return web.Response(status=302, headers={"Location": "/elsewhere"})
+
+
+async def misbehave_endless(n: int) -> web.StreamResponse:
+    return web.Response(body=b"x" * 1_000_000)
+
+
+async def test_redirects_are_not_followed() -> None:
+    async with receiver(misbehave_redirect) as server:
+        assert await WebhookNotificationChannel(server.url).deliver(NOTICE) == Rejected("HTTP 302")
+        assert len(server.got) == 1
+
+
+async def test_a_long_answer_is_not_read_to_its_end() -> None:
+    async with receiver(misbehave_endless) as server:
+        assert await WebhookNotificationChannel(server.url).deliver(NOTICE) == Delivered()
+
+
+@asynccontextmanager
+async def raw_server(talk: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[str]:
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await talk(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(converse, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+
+
+async def test_garbage_and_a_lost_connection_leave_a_doubt() -> None:
+    async def garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(b"what?\r\n\r\n")
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+
+    for talk in (garbage, hang_up):
+        async with raw_server(talk) as url:
+            outcome = await WebhookNotificationChannel(url).deliver(NOTICE)
+        assert isinstance(outcome, Retry)
+        assert outcome.in_doubt
+        assert outcome.why.startswith("connection lost: ")
+
+
+async def test_no_connection_is_certain_not_to_have_been_heard() -> None:
+    async with raw_server(lambda reader, writer: asyncio.sleep(0)) as url:
+        pass
+    outcome = await WebhookNotificationChannel(url).deliver(NOTICE)
+    assert outcome == Retry("no connection: ClientConnectorError")
+
+
+async def test_a_slow_answer_is_given_up_in_doubt() -> None:
+    async def never(n: int) -> web.StreamResponse:
+        await asyncio.sleep(1000)
+        return web.Response()
+
+    async with receiver(never) as server:
+        assert await WebhookNotificationChannel(server.url).deliver(NOTICE) == Retry("no answer within 10 s", in_doubt=True)
+
+
+async def test_a_cancelled_upload_returns_at_once() -> None:
+    async def never(n: int) -> web.StreamResponse:
+        await asyncio.sleep(1000)
+        return web.Response()
+
+    async with receiver(never) as server:
+        sending = asyncio.create_task(WebhookNotificationChannel(server.url).deliver(NOTICE))
+        await asyncio.sleep(1)
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+        assert asyncio.get_running_loop().time() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("url", ["", "ftp://x/y", "nota url", "http://", "http://[", "https:///path"])
+def test_an_address_that_is_no_url_is_refused_without_showing_it(url: str) -> None:
+    with pytest.raises(ChannelError, match="webhook channel: an address that is no URL; use http://… or https://…"):
+        WebhookNotificationChannel(url)
+
+
+async def test_an_address_that_the_client_refuses_is_rejected() -> None:
+    assert await WebhookNotificationChannel("http://host:port/").deliver(NOTICE) == Rejected("the address is not a URL")
+
+
+def test_a_header_cannot_smuggle_another() -> None:
+    with pytest.raises(ChannelError, match="a line break in the header 'X'; one line"):
+        WebhookNotificationChannel("http://x/", {"X": "a\r\nY: b"})
+
+
+def test_no_secret_shows() -> None:
+    channel = WebhookNotificationChannel("https://hooks.example.com/T0/s3cret?key=s3cret", {"Authorization": "s3cret"})
+    assert repr(channel) == "<WebhookNotificationChannel hooks.example.com>"
+
+
+# -- from mappings
+
+
+def test_channels_from_mappings() -> None:
+    assert isinstance(from_mapping({"type": "log", "level": "ERROR"}), LogNotificationChannel)
+    assert isinstance(from_mapping({"type": "webhook", "webhook_url": "http://x/"}), WebhookNotificationChannel)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        ({}, "channel: the type None; use one of log, webhook"),
+        ({"type": "pigeon"}, "the type 'pigeon'; use one of log, webhook"),
+        ({"type": "log", "levle": "s3cret"}, "log channel: the unknown key 'levle'; use level, name"),
+        ({"type": "webhook"}, "webhook channel: no webhook_url; it needs webhook_url"),
+    ],
+)
+def test_a_wrong_mapping_says_what_is_right(mapping: dict[str, object], message: str) -> None:
+    with pytest.raises(ChannelError, match=message) as refused:
+        from_mapping(mapping)
+    assert "s3cret" not in str(refused.value)
+
+
+def test_an_alert_by_hand_shows_itself() -> None:
+    assert repr(ALERT) == "<Alert busy_app #1 error pending>"
+    assert ALERT.status is AlertStatus.PENDING

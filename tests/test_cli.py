@@ -1,0 +1,329 @@
+"""The command line, as a process of its own."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from kailash_monitor.alerts import Alert, AlertRule, AlertSeverity, AlertStatus
+from kailash_monitor.cli.gauges import Line, main_lines
+from kailash_monitor.cli.live import screen
+from kailash_monitor.cli.logs import LogView
+from kailash_monitor.cli.sparkline import sparkline
+from kailash_monitor.engine import Delivery, RuleStatus
+from kailash_monitor.metrics import MetricsRegistry
+from kailash_monitor.model.notice import Notice, NoticeKind
+from kailash_monitor.web import Listen
+
+COMMAND = [sys.executable, "-c", "from kailash_monitor.cli import main; main()"]
+EXAMPLE = Path(__file__).parent.parent / "examples" / "monitor.yaml"
+
+
+def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=30, **options)  # type: ignore[call-overload,no-any-return]
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """Start the program and give it and the address it serves on."""
+    program = subprocess.Popen([*COMMAND, "run", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert program.stdout is not None
+        for line in program.stdout:
+            if found := re.search(r"http://([\d.:]+)/metrics", line):
+                yield program, found[1]
+                break
+    finally:
+        program.kill()
+        program.communicate()
+
+
+def ask(address: str, path: str) -> str:
+    with urllib.request.urlopen(f"http://{address}{path}", timeout=5) as answer:
+        body: bytes = answer.read()
+        return body.decode()
+
+
+def test_without_configuration_it_watches_and_serves_this_machine() -> None:
+    with running("--plain", "--listen", "127.0.0.1:0") as (program, address):
+        page = ask(address, "/metrics")
+        for name in ("host_memory_usage_ratio", "host_disk_usage_ratio", "process_resident_memory_bytes", "host_load1"):
+            assert f"\nkailash_{name}" in page
+        assert set(json.loads(ask(address, "/metrics/json"))) == {"host", "process", "loop"}
+        assert len(json.loads(ask(address, "/api/rules"))["rules"]) == 6
+        assert json.loads(ask(address, "/api/alerts"))["alerts"] == []
+        assert json.loads(ask(address, "/healthz"))["status"] == "ok"
+        assert json.loads(ask(address, "/readyz"))["ready"]
+        begun = time.monotonic()
+        program.send_signal(signal.SIGTERM)
+        assert program.wait(10) == 0
+        assert time.monotonic() - begun < 5
+
+
+@pytest.mark.external
+def test_promtool_accepts_the_page_of_the_running_program() -> None:
+    import shutil
+
+    if not shutil.which("promtool"):
+        pytest.skip("promtool, from the Debian package prometheus, is not installed")
+    with running("--plain", "--listen", "127.0.0.1:0") as (_, address):
+        time.sleep(1.2)
+        page = ask(address, "/metrics")
+    checked = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+
+
+def test_it_ends_by_itself_and_by_ctrl_c() -> None:
+    begun = time.monotonic()
+    ended = run("run", "--for", "500ms", "--json-logs", "--listen", "127.0.0.1:0")
+    assert ended.returncode == 0
+    assert time.monotonic() - begun < 6
+    records = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert [record["level"] for record in records] == ["info"] * len(records)
+    assert "watching host, process, loop by 6 rules" in records[-2]["message"]
+    assert records[-1]["message"] == "ending"
+    with running("--listen", "127.0.0.1:0") as (program, _):
+        program.send_signal(signal.SIGINT)
+        out, err = program.communicate(timeout=5)
+        assert (program.returncode, err) == (0, "")
+        assert "ending" in out
+
+
+def test_alerts_are_written_to_the_log_with_their_fields(tmp_path: Path) -> None:
+    config = tmp_path / "monitor.yaml"
+    config.write_text("rules:\n- {name: always, metric: threads, collector: process, condition: '> 0', evaluation_interval: 100ms}\n")
+    ended = run("run", "--config", str(config), "--for", "1s", "--json-logs", "--listen", "127.0.0.1:0")
+    (alert,) = [json.loads(line) for line in ended.stdout.splitlines() if '"alert_id"' in line]
+    assert (alert["alert_id"], alert["alert_kind"], alert["severity"], alert["level"]) == (
+        "always_process", "firing", "warning", "warning",
+    )  # fmt: skip
+
+
+def test_a_taken_default_port_moves_on_and_says_so() -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taken.bind(("127.0.0.1", 9464))
+            taken.listen()
+        except OSError:
+            pass  # taken already, by somebody else: as good
+        ended = run("run", "--for", "100ms", "--plain")
+    assert ended.returncode == 0
+    assert re.search(r"port 9464 is in use, so port 94\d\d it is", ended.stdout)
+
+
+def test_a_stated_port_that_is_taken_is_one_line_and_exit_code_1() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ended = run("run", "--plain", "--listen", f"127.0.0.1:{port}")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == f"kailash-monitor: cannot serve on 127.0.0.1:{port}: the port is in use; choose another, or 0 for any free one\n"
+
+
+def test_a_privileged_port_is_one_line_and_exit_code_1() -> None:
+    """Run by an ordinary user, with the system's rule that ports below 1024 are privileged."""
+    rule = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+    if rule.exists() and int(rule.read_text()) < 81:
+        pytest.skip("this system lets anybody use low ports")
+    if os.geteuid() == 0:  # what is imported need not be readable by nobody: it is imported before the change
+        script = "import os, psutil, aiohttp.web; from kailash_monitor.cli import commands; os.setgroups([]); os.setgid(65534); os.setuid(65534); commands.commands(prog_name='kailash-monitor')"
+        command = [sys.executable, "-c", script, "run", "--plain", "--listen", "127.0.0.1:80"]
+    else:
+        command = [*COMMAND, "run", "--plain", "--listen", "127.0.0.1:80"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert ended.returncode == 1
+    assert ended.stderr == "kailash-monitor: cannot serve on 127.0.0.1:80: not permitted; ports below 1024 need a privilege, choose one above\n"
+
+
+def test_check_says_what_a_file_defines() -> None:
+    ended = run("check", str(EXAMPLE))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == f"{EXAMPLE}: ok: 7 rules; collectors: host, process, loop; channels: LogNotificationChannel\n"
+
+
+@pytest.mark.parametrize("command", [["check"], ["run", "--config"]])
+def test_a_wrong_file_is_told_with_line_and_key_and_exit_code_2(command: list[str], tmp_path: Path) -> None:
+    config = tmp_path / "monitor.yaml"
+    config.write_text("rules:\n- name: x\n  metric: m\n  condition: '> 5'\n  severty: loud\n")
+    ended = run(*command, str(config))
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == f"{config}:5: rules[0].severty: unknown key; did you mean 'severity'?\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "--for", "soon"], "'soon' is not a duration"),
+        (["run", "--for", "0s"], "'0s' is not above zero"),
+        (["run", "--listen", "nowhere"], "'nowhere'; write host:port"),
+        (["fly"], "No such command 'fly'"),
+    ],
+)
+def test_wrong_use_is_exit_code_2(arguments: list[str], message: str) -> None:
+    ended = run(*arguments)
+    assert ended.returncode == 2
+    assert message in ended.stderr
+
+
+def test_a_missing_dependency_is_one_line_and_exit_code_1() -> None:
+    script = "import sys; from kailash_monitor.cli import commands; sys.modules['psutil'] = None; commands.commands(['run'])"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30)
+    assert (ended.returncode, ended.stderr) == (
+        1,
+        "kailash-monitor: watching the host and the process needs psutil: pip install 'kailash-monitor[system]'\n",
+    )
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    program = subprocess.Popen(
+        [*COMMAND, "run", "--for", "1s", "--plain", "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert program.stdout is not None
+    assert program.stderr is not None
+    program.stdout.readline()
+    program.stdout.close()
+    assert program.wait(10) == 0
+    assert program.stderr.read() == ""
+    program.stderr.close()
+
+
+def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
+    """The first waits for a message under way: to a receiver that takes it and says nothing."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        config = tmp_path / "monitor.yaml"
+        config.write_text(
+            f"channels: [{{type: webhook, url: 'http://127.0.0.1:{silent.getsockname()[1]}/'}}]\n"
+            "rules: [{name: always, metric: threads, collector: process, condition: '> 0', evaluation_interval: 100ms}]\n"
+        )
+        with running("--config", str(config), "--plain", "--listen", "127.0.0.1:0") as (program, _):
+            peer, _ = silent.accept()
+            program.send_signal(signal.SIGINT)
+            time.sleep(0.3)
+            assert program.poll() is None
+            program.send_signal(signal.SIGINT)
+            assert program.wait(2) == 130
+            peer.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo-terminals on this system")
+def test_on_a_terminal_it_shows_a_live_view() -> None:
+    import pty
+
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ.update(TERM="xterm", COLUMNS="100", LINES="40")
+        os.execv(COMMAND[0], [*COMMAND, "run", "--for", "2500ms", "--listen", "127.0.0.1:0"])
+    shown = b""
+    while True:
+        try:
+            piece = os.read(terminal, 65536)
+        except OSError:
+            break
+        if not piece:
+            break
+        shown += piece
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    text = shown.decode(errors="replace")
+    for part in ("metrics", "CPU", "memory", "host_cpu_high", "nothing fires", "watching host, process, loop"):
+        assert part in text
+    assert "Traceback" not in text
+
+
+# -- the parts
+
+
+def test_sparklines() -> None:
+    assert sparkline([], width=5) == ""
+    assert sparkline([1, 1], width=5) == "▁▁"
+    assert sparkline([0, 0.6, 1], width=5) == "▁▅█"
+    assert sparkline([9, 0, 10, 20], width=2) == "▁█"
+    assert sparkline([-5, 60, 500], width=3, low=0, high=100) == "▁▅█"
+
+
+async def test_the_main_numbers_are_written_for_people(registry: MetricsRegistry) -> None:
+    host = registry.collector("host")
+    host.gauge("cpu_usage_ratio").set(0.5)
+    sent = host.counter("network_transmit", labels=("interface",))
+    for _ in range(3):
+        sent.inc("eth0", by=4096)
+        sent.inc("lo", by=0)
+        await asyncio.sleep(2)
+    own = registry.collector("process")
+    own.gauge("resident_memory").set(3 * 2**50)
+    own.gauge("threads").set(4)
+    registry.collector("loop").timer("lag", unit="seconds").observe(0.0123)
+    lines = {line.label: (line.value, line.share) for line in main_lines(registry.snapshot())}
+    assert lines == {
+        "CPU": ("50%", True), "sent eth0": ("2.0 KiB/s", False), "own memory": ("3072.0 TiB", False),
+        "own threads": ("4", False), "loop lag": ("12.3 ms", False),
+    }  # fmt: skip
+
+
+def paint(width: int, **parts: object) -> str:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    console = Console(width=width, height=60, record=True, file=open(os.devnull, "w"))
+    given = {"lines": [], "rules": [], "alerts": [], "deliveries": [], "log": [], **parts}
+    console.print(screen(*given.values(), address=Listen("127.0.0.1", 9464), now=now))  # type: ignore[arg-type]
+    console.file.close()
+    return console.export_text()
+
+
+@pytest.mark.parametrize("width", [40, 80, 160])
+def test_the_picture_shows_everything_and_fits_the_terminal(width: int) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    rule = AlertRule("a_rule", "d", "error", "m", "> 5")
+    firing = Alert("a", "a_rule", AlertSeverity.ERROR, "Long", "d", status=AlertStatus.FIRING, fired_at=now - timedelta(minutes=5))
+    alerts = [
+        Alert("p", "a_rule", AlertSeverity.ERROR, "Not yet", "d"),
+        *[firing] * 6,
+        Alert("r", "a_rule", AlertSeverity.INFO, "Over", "d", status=AlertStatus.RESOLVED, resolved_at=now),
+    ]
+    text = paint(
+        width,
+        lines=[Line("CPU", "50%", [0.1, 0.9], share=True), Line("load", "1", [1]), Line("disk /", "9%", [0.09], share=True)],
+        rules=[
+            RuleStatus(rule=rule, state="firing", value=7.5, next_evaluation=now + timedelta(seconds=4)),
+            RuleStatus(rule=rule, state="error", error="broken sensor"),
+        ],
+        alerts=alerts,
+        deliveries=[Delivery(at=now, channel="ops", notice=Notice("i", NoticeKind.FIRING, firing, sent_at=0.0), outcome="retry", attempt=1, why="HTTP 500")],
+        log=["12:00:00 WARNING something"],
+    )  # fmt: skip
+    for part in ("CPU", "50%", "firing", "a_rule", "7.5", "in 4 s", "for 5m"):
+        assert part in text
+    if width >= 80:
+        for part in ("broken sensor", "and 2 more", "Long", "ops", "HTTP 500", "12:00:00 WARNING something", "9464"):
+            assert part in text
+    assert "Not yet" not in text
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_nothing_to_show_is_shown_calmly() -> None:
+    assert "nothing fires" in paint(80)
+
+
+def test_the_log_view_keeps_the_last_lines() -> None:
+    import logging
+
+    view = LogView(2)
+    for n in range(3):
+        view.handle(logging.makeLogRecord({"msg": f"line {n}\nmore", "levelname": "INFO"}))
+    assert [line.partition(" ")[2] for line in view.lines] == ["INFO line 1", "INFO line 2"]

@@ -1,0 +1,206 @@
+"""The site: what it answers, over real HTTP."""
+
+import asyncio
+import errno
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import ClientSession, web
+
+from kailash_monitor.alerts import AlertManager, AlertRule
+from kailash_monitor.errors import CannotListen, ConfigurationError
+from kailash_monitor.metrics import MetricsRegistry
+from kailash_monitor.testing import VirtualClock
+from kailash_monitor.web import DEFAULT_LISTEN, Listen, Request, Site, aiohttp_app, aiohttp_server, serve
+from kailash_monitor.web.site import OVERDUE
+
+
+@pytest.fixture
+def manager(registry: MetricsRegistry) -> AlertManager:
+    manager = AlertManager(registry)
+    manager.add_rule(AlertRule("busy", "d", "warning", "queue", "> 5", evaluation_interval=1, labels={"team": "x"}))
+    manager.add_rule(AlertRule("off", "d", "warning", "queue", "> 5", enabled=False))
+    registry.collector("app").set_gauge("queue", 9)
+    return manager
+
+
+async def get(site: Site, path: str, method: str = "GET") -> tuple[int, object]:
+    response = await site.handle(Request(method, path))
+    return response.status, json.loads(response.body) if response.body else None
+
+
+async def test_alerts_and_rules_as_json(manager: AlertManager) -> None:
+    site = Site(manager)
+    async with manager:
+        await asyncio.sleep(2)
+        status, document = await get(site, "/api/alerts")
+        assert status == 200
+        assert isinstance(document, dict)
+        assert document["at"] == "2023-11-14T22:13:22+00:00"
+        (alert,) = document["alerts"]
+        assert (alert["id"], alert["status"], alert["value"], alert["labels"]) == ("busy_app", "firing", 9, {"team": "x"})
+        assert alert["fired_at"] == "2023-11-14T22:13:20+00:00"
+        _, rules = await get(site, "/api/rules")
+        assert isinstance(rules, dict)
+        busy, off = rules["rules"]
+        assert (busy["state"], busy["value"], busy["condition"], busy["evaluations"]) == ("firing", 9, "> 5", 3)
+        assert (off["state"], off["last_evaluation"], off["next_evaluation"]) == ("disabled", None, None)
+        assert busy["next_evaluation"] > busy["last_evaluation"]
+
+
+async def test_health_follows_the_evaluation_and_not_the_alerts(manager: AlertManager, clock: VirtualClock) -> None:
+    site = Site(manager)
+    assert [(await get(site, page))[0] for page in ("/healthz", "/readyz")] == [503, 503]
+    async with manager:
+        await asyncio.sleep(2)
+        assert [(await get(site, page))[0] for page in ("/healthz", "/readyz")] == [200, 200]
+        manager._scheduler.turns["busy"].due -= OVERDUE + 2
+        status, document = await get(site, "/healthz")
+        assert status == 503
+        assert isinstance(document, dict)
+        assert document["status"] == "failing"
+        assert document["overdue_seconds"] > OVERDUE
+
+
+async def test_metrics_pages(manager: AlertManager, registry: MetricsRegistry) -> None:
+    site = Site(manager)
+    page = await site.handle(Request("GET", "/metrics"))
+    assert page.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert page.body.decode() == registry.export_metrics("prometheus")
+    assert (await get(site, "/metrics/json"))[1] == json.loads(registry.export_metrics("json"))
+
+
+async def test_long_pages_pause_for_the_host_program(manager: AlertManager, registry: MetricsRegistry) -> None:
+    for n in range(300):
+        registry.collector("big").record_timer(f"t{n}", 1.0, {"a": "x" * 200})
+    pauses = 0
+
+    async def host() -> None:
+        nonlocal pauses
+        while True:
+            pauses += 1
+            await asyncio.sleep(0)
+
+    program = asyncio.create_task(host())
+    await asyncio.sleep(0)
+    for _ in range(10):
+        await Site(manager).handle(Request("GET", "/metrics"))
+    program.cancel()
+    assert pauses > 3
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+async def test_it_only_reads(manager: AlertManager, method: str) -> None:
+    response = await Site(manager).handle(Request(method, "/metrics"))
+    assert (response.status, response.headers["Allow"]) == (405, "GET, HEAD")
+
+
+async def test_an_unknown_page_names_the_known_ones(manager: AlertManager) -> None:
+    status, document = await get(Site(manager), "/nothing")
+    assert status == 404
+    assert "/metrics" in str(document)
+    index = await Site(manager).handle(Request("GET", "/"))
+    assert b"/api/alerts\n" in index.body
+
+
+async def test_an_error_of_ours_is_logged_and_not_shown(registry: MetricsRegistry, caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(AlertManager):
+        def health(self) -> object:  # type: ignore[override]
+            raise ValueError("s3cret")
+
+    response = await Site(Broken(registry)).handle(Request("GET", "/healthz"))
+    assert response.status == 500
+    assert b"s3cret" not in response.body
+    assert "s3cret" in caplog.text
+
+
+@asynccontextmanager
+async def served(manager: AlertManager, listen: str = "127.0.0.1:0") -> AsyncIterator[str]:
+    server = await serve(Site(manager), Listen.parse(listen))
+    try:
+        yield f"http://{server.address}"
+    finally:
+        await server.close()
+
+
+async def test_it_is_served_over_http(manager: AlertManager) -> None:
+    async with served(manager) as url, ClientSession() as session:
+        async with session.get(f"{url}/api/rules?x=1") as response:
+            assert response.status == 200
+            assert response.headers["Cache-Control"] == "no-store"
+            assert len((await response.json())["rules"]) == 2
+        async with session.head(f"{url}/metrics") as response:
+            assert (response.status, await response.read()) == (200, b"")
+        async with session.post(f"{url}/metrics", data=b"x") as response:
+            assert response.status == 405
+
+
+async def test_a_close_does_not_wait_for_idle_clients(manager: AlertManager) -> None:
+    server = await serve(Site(manager), Listen("127.0.0.1", 0))
+    async with ClientSession() as session:
+        async with session.get(f"http://{server.address}/"):
+            pass
+        begun = asyncio.get_running_loop().time()
+        await server.close()
+        assert asyncio.get_running_loop().time() - begun <= 2
+    assert repr(server).startswith("<Server 127.0.0.1:")
+
+
+async def test_it_is_part_of_an_application_of_ones_own(manager: AlertManager) -> None:
+    app = web.Application()
+    app.add_subapp("/monitor", aiohttp_app(Site(manager)))
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with ClientSession() as session, session.get(f"http://127.0.0.1:{runner.addresses[0][1]}/monitor/metrics") as response:
+        assert "kailash_app_queue 9" in await response.text()
+    await runner.cleanup()
+
+
+async def test_a_port_in_use_is_said_or_the_next_one_taken(manager: AlertManager) -> None:
+    async with served(manager) as url:
+        taken = Listen.parse(url.removeprefix("http://"))
+        with pytest.raises(CannotListen, match=f"cannot serve on {taken}: the port is in use; choose another"):
+            await serve(Site(manager), taken)
+        server = await serve(Site(manager), taken, try_next=50)
+        assert taken.port < server.address.port <= taken.port + 50
+        await server.close()
+
+
+async def test_an_address_of_another_machine_is_said_to_be_one(manager: AlertManager) -> None:
+    with pytest.raises(CannotListen, match=r"cannot serve on 192\.0\.2\.1:0: this machine has no such address"):
+        await serve(Site(manager), Listen("192.0.2.1", 0))
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (errno.EACCES, "not permitted; ports below 1024 need a privilege, choose one above"),
+        (errno.EIO, "Input/output error"),
+    ],
+)
+def test_other_obstacles_are_named(number: int, reason: str) -> None:
+    assert aiohttp_server._reason(OSError(number, os.strerror(number))) == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [("127.0.0.1:9464", "127.0.0.1", 9464), (":0", "127.0.0.1", 0), ("[::1]:80", "::1", 80), ("localhost:1", "localhost", 1)],
+)
+def test_listen_addresses(text: str, host: str, port: int) -> None:
+    assert Listen.parse(text) == Listen(host, port)
+    assert Listen.parse(str(Listen(host, port))) == Listen(host, port)
+
+
+@pytest.mark.parametrize("text", ["", "9464", "a:b", "::1:80", "127.0.0.1:99999", "x:-1", "x:٣"])
+def test_what_is_no_listen_address_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="listen: "):
+        Listen.parse(text)
+
+
+def test_the_default_is_this_machine_only() -> None:
+    assert str(DEFAULT_LISTEN) == "127.0.0.1:9464"
+    assert DEFAULT_LISTEN.next().port == 9465
