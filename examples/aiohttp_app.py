@@ -4,7 +4,7 @@
 
 Ask it something:
 
-    curl -X POST http://127.0.0.1:8001/jobs            # one more job in the queue; above three, "queue_long" fires into the log
+    curl -X POST http://127.0.0.1:8001/jobs            # one more job waits; above three, "queue_long" fires into the log
     curl -X DELETE http://127.0.0.1:8001/jobs          # empties the queue: the alert is resolved
     curl http://127.0.0.1:8001/monitor/metrics         # Prometheus text
     curl http://127.0.0.1:8001/monitor/api/alerts      # what fires, as JSON

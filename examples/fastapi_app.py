@@ -6,7 +6,7 @@
 Ask it something:
 
     curl http://127.0.0.1:8000/work?ms=20              # does 20 ms of work
-    curl http://127.0.0.1:8000/work?ms=1500            # slow: "slow_requests" fires within a second, and is written to the log
+    curl http://127.0.0.1:8000/work?ms=1500            # slow: "slow_requests" fires within a second, into the log
     curl http://127.0.0.1:8000/metrics                 # Prometheus text
     curl http://127.0.0.1:8000/health                  # what fires now
 

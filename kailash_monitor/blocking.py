@@ -69,9 +69,7 @@ class AlertManager:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
 
     @property
@@ -128,9 +126,7 @@ class AlertManager:
         """Give all alerts."""
         return self._manager.get_all_alerts()
 
-    def silence_alert(
-        self, alert_id: str, duration: Duration | None = None, *, author: str = "", reason: str = ""
-    ) -> None:
+    def silence_alert(self, alert_id: str, duration: Duration | None = None, *, author: str = "", reason: str = "") -> None:
         """Tell nobody that this alert fires, for `duration` or until its incident is over."""
         self._manager.silence_alert(alert_id, duration, author=author, reason=reason)
 

@@ -102,7 +102,11 @@ def test_sources_are_sampled(manager: AlertManager) -> None:
 
 def _python(script: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-X", "dev", "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False, timeout=30
+        [sys.executable, "-X", "dev", "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
     )
 
 

@@ -26,7 +26,10 @@ def test_buckets_rise_with_the_values(a: float, b: float) -> None:
     assert a > b or bucket_of(a) <= bucket_of(b)
 
 
-@given(st.lists(st.floats(min_value=-1e9, max_value=1e9).map(lambda v: v if abs(v) > 1e-9 else 0.0), min_size=1), st.floats(min_value=0, max_value=100))
+@given(
+    st.lists(st.floats(min_value=-1e9, max_value=1e9).map(lambda v: v if abs(v) > 1e-9 else 0.0), min_size=1),
+    st.floats(min_value=0, max_value=100),
+)
 def test_percentiles_are_nearest_rank_within_the_bound(observed: list[float], q: float) -> None:
     exact = sorted(observed)[max(0, math.ceil(q * len(observed) / 100) - 1)]
     answer = percentile(q, Counter(map(bucket_of, observed)), low=min(observed), high=max(observed))

@@ -10,7 +10,14 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import web
 
-from kailash_monitor.alerts import Alert, AlertManager, AlertRule, AlertSeverity, LogNotificationChannel, WebhookNotificationChannel
+from kailash_monitor.alerts import (
+    Alert,
+    AlertManager,
+    AlertRule,
+    AlertSeverity,
+    LogNotificationChannel,
+    WebhookNotificationChannel,
+)
 from kailash_monitor.channels import from_mapping
 from kailash_monitor.channels.http import classify
 from kailash_monitor.channels.text import headline
@@ -21,7 +28,16 @@ from kailash_monitor.model.alert import AlertStatus
 from kailash_monitor.model.notice import Notice, NoticeKind
 from kailash_monitor.testing import EPOCH, RecordingChannel
 
-ALERT = Alert("busy_app", "busy", AlertSeverity.ERROR, "Queue long", "Too much waits", value=9.5, threshold=5.0, labels={"team": "x"})
+ALERT = Alert(
+    "busy_app",
+    "busy",
+    AlertSeverity.ERROR,
+    "Queue long",
+    "Too much waits",
+    value=9.5,
+    threshold=5.0,
+    labels={"team": "x"},
+)
 NOTICE = Notice("message-1", NoticeKind.FIRING, ALERT, sent_at=EPOCH)
 
 
@@ -71,7 +87,16 @@ async def test_texts_tell_since_when_and_for_how_long(registry: MetricsRegistry)
     manager = AlertManager(registry)
     manager.add_notification_channel(channel)
     manager.add_rule(
-        AlertRule("busy", "", "error", "queue", "> 5", evaluation_interval=1, notification_interval=60, annotations={"runbook": "http://r"})
+        AlertRule(
+            "busy",
+            "",
+            "error",
+            "queue",
+            "> 5",
+            evaluation_interval=1,
+            notification_interval=60,
+            annotations={"runbook": "http://r"},
+        )
     )
     async with manager:
         registry.collector("app").set_gauge("queue", 9)
@@ -90,9 +115,15 @@ async def test_texts_tell_since_when_and_for_how_long(registry: MetricsRegistry)
 
 @pytest.mark.parametrize(
     ("level", "kind", "logged"),
-    [(None, NoticeKind.FIRING, "ERROR"), (None, NoticeKind.RESOLVED, "INFO"), ("critical", NoticeKind.RESOLVED, "CRITICAL")],
+    [
+        (None, NoticeKind.FIRING, "ERROR"),
+        (None, NoticeKind.RESOLVED, "INFO"),
+        ("critical", NoticeKind.RESOLVED, "CRITICAL"),
+    ],
 )
-async def test_the_log_channel_writes_a_record(level: str | None, kind: NoticeKind, logged: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_log_channel_writes_a_record(
+    level: str | None, kind: NoticeKind, logged: str, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     channel = LogNotificationChannel(level)
     assert await channel.send_notification(ALERT, {"kind": kind.value})
@@ -225,7 +256,9 @@ async def test_a_long_answer_is_not_read_to_its_end() -> None:
 
 
 @asynccontextmanager
-async def raw_server(talk: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[str]:
+async def raw_server(
+    talk: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[str]:
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await talk(reader, writer)
         writer.close()

@@ -104,7 +104,9 @@ def test_it_ends_by_itself_and_by_ctrl_c() -> None:
 
 def test_alerts_are_written_to_the_log_with_their_fields(tmp_path: Path) -> None:
     config = tmp_path / "monitor.yaml"
-    config.write_text("rules:\n- {name: always, metric: threads, collector: process, condition: '> 0', evaluation_interval: 100ms}\n")
+    config.write_text(
+        "rules:\n- {name: always, metric: threads, collector: process, condition: '> 0', evaluation_interval: 100ms}\n"
+    )
     ended = run("run", "--config", str(config), "--for", "1s", "--json-logs", "--listen", "127.0.0.1:0")
     (alert,) = [json.loads(line) for line in ended.stdout.splitlines() if '"alert_id"' in line]
     assert (alert["alert_id"], alert["alert_kind"], alert["severity"], alert["level"]) == (
@@ -132,7 +134,10 @@ def test_a_stated_port_that_is_taken_is_one_line_and_exit_code_1() -> None:
         port = taken.getsockname()[1]
         ended = run("run", "--plain", "--listen", f"127.0.0.1:{port}")
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr == f"kailash-monitor: cannot serve on 127.0.0.1:{port}: the port is in use; choose another, or 0 for any free one\n"
+    assert (
+        ended.stderr
+        == f"kailash-monitor: cannot serve on 127.0.0.1:{port}: the port is in use; choose another, or 0 for any free one\n"
+    )
 
 
 def test_a_privileged_port_is_one_line_and_exit_code_1() -> None:
@@ -145,9 +150,13 @@ def test_a_privileged_port_is_one_line_and_exit_code_1() -> None:
         command = [sys.executable, "-c", script, "run", "--plain", "--listen", "127.0.0.1:80"]
     else:
         command = [*COMMAND, "run", "--plain", "--listen", "127.0.0.1:80"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30, env=clean)
     assert ended.returncode == 1
-    assert ended.stderr == "kailash-monitor: cannot serve on 127.0.0.1:80: not permitted; ports below 1024 need a privilege, choose one above\n"
+    assert (
+        ended.stderr
+        == "kailash-monitor: cannot serve on 127.0.0.1:80: not permitted; ports below 1024 need a privilege, choose one above\n"
+    )
 
 
 def test_check_says_what_a_file_defines() -> None:
@@ -191,7 +200,10 @@ def test_a_missing_dependency_is_one_line_and_exit_code_1() -> None:
 
 def test_a_reader_that_goes_away_is_no_error() -> None:
     program = subprocess.Popen(
-        [*COMMAND, "run", "--for", "1s", "--plain", "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*COMMAND, "run", "--for", "1s", "--plain", "--listen", "127.0.0.1:0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert program.stdout is not None
     assert program.stderr is not None
@@ -290,7 +302,9 @@ def paint(width: int, **parts: object) -> str:
 def test_the_picture_shows_everything_and_fits_the_terminal(width: int) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     rule = AlertRule("a_rule", "d", "error", "m", "> 5")
-    firing = Alert("a", "a_rule", AlertSeverity.ERROR, "Long", "d", status=AlertStatus.FIRING, fired_at=now - timedelta(minutes=5))
+    firing = Alert(
+        "a", "a_rule", AlertSeverity.ERROR, "Long", "d", status=AlertStatus.FIRING, fired_at=now - timedelta(minutes=5)
+    )
     alerts = [
         Alert("p", "a_rule", AlertSeverity.ERROR, "Not yet", "d"),
         *[firing] * 6,

@@ -64,7 +64,9 @@ def test_default_rules_go_with_their_collector(write) -> None:  # type: ignore[n
 def test_secrets_come_from_the_environment(write, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setenv("HOOK", "http://127.0.0.1/s3cret")
     monkeypatch.setenv("TOKEN", "s3cret")
-    manager = load_monitor(write("channels: [{type: webhook, url: '${HOOK}', headers: {Authorization: 'Bearer ${TOKEN}'}}]")).manager
+    manager = load_monitor(
+        write("channels: [{type: webhook, url: '${HOOK}', headers: {Authorization: 'Bearer ${TOKEN}'}}]")
+    ).manager
     (_, webhook) = manager.notification_channels
     assert (webhook._url, webhook._headers) == ("http://127.0.0.1/s3cret", {"Authorization": "Bearer s3cret"})  # type: ignore[attr-defined]
     assert "s3cret" not in repr(manager.notification_channels)
@@ -86,7 +88,7 @@ def test_secrets_come_from_the_environment(write, monkeypatch: pytest.MonkeyPatc
         ("rules:\n- {name: x, metric: m, condition: '> 5'}\n- {name: x, metric: m, condition: '> 6'}", ":3: rules[1].name: a second rule of that name; give it another name"),
         ("rules:\n- {name: a_host, metric: m, condition: '> 5', collector: process}\n- {name: a, metric: m, condition: '> 5', collector: host_process}", ":3: rules[1].name: the alert id 'a_host_process', which rule 'a_host' uses as well"),
         ("channels: [{type: pigeon}]", ":1: channels[0].type: saw 'pigeon'; use one of 'log', 'webhook'"),
-        ("channels: [{level: ERROR}]", ":1: channels[0].type: saw None; use one of 'log', 'webhook'"),
+        ("channels: [{level: ERROR}]", ":1: channels[0]: type is missing; use one of 'log', 'webhook'"),
         ("channels:\n- type: log\n  level: loud", ":3: channels[0].level: the level 'loud'; use one of"),
         ("channels:\n- type: webhook\n  url: s3cret", ":3: channels[0].url: an address that is no URL; use http://… or https://…"),
         ("channels:\n- type: webhook\n  url: [s3cret]", ":3: channels[0].url: input should be a valid string"),

@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kailash_monitor.exposition.names import exported_name
-from kailash_monitor.metrics import MetricSeverity, MetricsRegistry, PerformanceMetrics, SecurityMetrics, ValidationMetrics
+from kailash_monitor.metrics import (
+    MetricSeverity,
+    MetricsRegistry,
+    PerformanceMetrics,
+    SecurityMetrics,
+    ValidationMetrics,
+)
 from kailash_monitor.model.labels import label_value
 from kailash_monitor.model.metric import Metadata, MetricType
 from kailash_monitor.testing import ManualClock
@@ -19,7 +25,9 @@ def full_registry() -> MetricsRegistry:
     """Give a registry with every type, and the guide's collectors in use."""
     time = ManualClock(1000.0)
     registry = MetricsRegistry(clock=time)
-    validation, security, performance = (kind(clock=time) for kind in (ValidationMetrics, SecurityMetrics, PerformanceMetrics))
+    validation, security, performance = (
+        kind(clock=time) for kind in (ValidationMetrics, SecurityMetrics, PerformanceMetrics)
+    )
     for name, collector in (("validation", validation), ("security", security), ("performance", performance)):
         registry.register_collector(name, collector)
     validation.record_validation_attempt("PythonCodeNode", True, 12.5)
@@ -59,14 +67,20 @@ def test_the_guides_example_page() -> None:
         "# TYPE kailash_validation_validation_total counter\n"
         'kailash_validation_validation_total{node_type="PythonCodeNode"} 1\n'
     )
-    assert "# HELP kailash_app_temperature Line one\\nline \\\\ two\n# TYPE kailash_app_temperature gauge\nkailash_app_temperature -1.5\n" in page
+    assert (
+        "# HELP kailash_app_temperature Line one\\nline \\\\ two\n# TYPE kailash_app_temperature gauge\nkailash_app_temperature -1.5\n"
+        in page
+    )
 
 
 def test_a_timer_is_a_histogram_in_seconds() -> None:
     page = full_registry().export_metrics("prometheus")
     name = "kailash_performance_response_time_seconds"
     assert f'{name}_bucket{{operation="query",le="0.01"}} 0\n{name}_bucket{{operation="query",le="0.025"}} 1\n' in page
-    assert f'{name}_bucket{{operation="query",le="+Inf"}} 1\n{name}_sum{{operation="query"}} 0.02\n{name}_count{{operation="query"}} 1\n' in page
+    assert (
+        f'{name}_bucket{{operation="query",le="+Inf"}} 1\n{name}_sum{{operation="query"}} 0.02\n{name}_count{{operation="query"}} 1\n'
+        in page
+    )
 
 
 def test_what_was_never_recorded_is_not_on_the_page() -> None:
@@ -83,7 +97,12 @@ def test_numbers_are_written_as_prometheus_reads_them() -> None:
         app.increment(name, value)
     app.increment("sum", 1.5e308)
     page = registry.export_metrics("prometheus")
-    for line in ("app_whole_total 3", "app_big_total 1.152921504606847e+18", "app_small_total 1e-09", "app_sum_total +Inf"):
+    for line in (
+        "app_whole_total 3",
+        "app_big_total 1.152921504606847e+18",
+        "app_small_total 1e-09",
+        "app_sum_total +Inf",
+    ):
         assert f"{line}\n" in page
     assert json.loads(registry.export_metrics("json"))["app"]["sum"]["latest_value"] is None
 
@@ -104,7 +123,9 @@ def test_the_json_document_has_the_documented_form() -> None:
     assert (timer["buckets"]["10.0"], timer["buckets"]["25.0"], timer["buckets"]["+Inf"]) == (0, 1, 1)
 
 
-hostile = st.one_of(st.text(), st.text(alphabet='"\\\n\r\0{}=,# \ud800é'), st.sampled_from(["x" * 1_000_000, '"} 1\nfake 2']))
+hostile = st.one_of(
+    st.text(), st.text(alphabet='"\\\n\r\0{}=,# \ud800é'), st.sampled_from(["x" * 1_000_000, '"} 1\nfake 2'])
+)
 
 
 @given(hostile, hostile)

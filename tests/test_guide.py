@@ -33,7 +33,11 @@ from kailash_monitor.testing import RecordingChannel, VirtualClock
 def fresh_shared_registry() -> MetricsRegistry:
     """The shared registry, without what other tests recorded."""
     registry = get_metrics_registry()
-    for name, kind in (("validation", ValidationMetrics), ("security", SecurityMetrics), ("performance", PerformanceMetrics)):
+    for name, kind in (
+        ("validation", ValidationMetrics),
+        ("security", SecurityMetrics),
+        ("performance", PerformanceMetrics),
+    ):
         registry.unregister_collector(name)
         registry.register_collector(name, kind())
     return registry
@@ -105,8 +109,12 @@ async def test_alert_lifecycle(clock: VirtualClock, registry: MetricsRegistry, c
     channel = RecordingChannel()
     alert_manager = AlertManager(registry)
     alert_manager.add_notification_channel(channel)
-    alert_manager.add_rule(AlertRule("high_validation_failures", "Many fail", AlertSeverity.WARNING, "validation_failure", "> 5", 5))
-    alert_manager.add_rule(AlertRule("security_violations", "Violations", AlertSeverity.CRITICAL, "security_violations_total", "> 0", 0))
+    alert_manager.add_rule(
+        AlertRule("high_validation_failures", "Many fail", AlertSeverity.WARNING, "validation_failure", "> 5", 5)
+    )
+    alert_manager.add_rule(
+        AlertRule("security_violations", "Violations", AlertSeverity.CRITICAL, "security_violations_total", "> 0", 0)
+    )
     for _ in range(6):
         validation.record_validation_attempt("A", False, 10.0)
     security.record_security_violation("sql_injection", MetricSeverity.CRITICAL, "DB")
@@ -133,7 +141,10 @@ async def test_alert_lifecycle(clock: VirtualClock, registry: MetricsRegistry, c
         ("firing", "high_validation_failures_validation"), ("firing", "security_violations_security"),
         ("resolved", "high_validation_failures_validation"), ("resolved", "security_violations_security"),
     ]  # fmt: skip
-    assert "Alert: High validation failures - warning\nStatus: firing\nFired at: 2023-11-14 22:13:20+00:00\n" in capsys.readouterr().out
+    assert (
+        "Alert: High validation failures - warning\nStatus: firing\nFired at: 2023-11-14 22:13:20+00:00\n"
+        in capsys.readouterr().out
+    )
 
 
 async def test_alert_lifecycle_shows_the_resolved_for_a_while(clock: VirtualClock, registry: MetricsRegistry) -> None:
@@ -182,7 +193,9 @@ async def test_a_channel_is_tried_by_hand() -> None:
 def test_custom_metrics_collection() -> None:
     registry = MetricsRegistry()
     custom_collector = MetricsCollector(max_series=100)
-    custom_collector.create_metric("workflow_execution_time", MetricType.TIMER, "Time taken to execute workflows", "milliseconds")
+    custom_collector.create_metric(
+        "workflow_execution_time", MetricType.TIMER, "Time taken to execute workflows", "milliseconds"
+    )
     custom_collector.create_metric("active_users", MetricType.GAUGE, "Number of active users")
     custom_collector.record_timer("workflow_execution_time", 2500.0, {"workflow_type": "etl"})
     custom_collector.set_gauge("active_users", 42)

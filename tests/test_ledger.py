@@ -22,7 +22,9 @@ def incident(state: State, number: int = 1) -> Incident:
     )
 
 
-def ask(entry: LedgerEntry, *, silenced: bool = False, acknowledged: bool = False, repeat: float = 60, now: float = 100) -> Reason:
+def ask(
+    entry: LedgerEntry, *, silenced: bool = False, acknowledged: bool = False, repeat: float = 60, now: float = 100
+) -> Reason:
     return decide(entry, silenced=silenced, acknowledged=acknowledged, repeat_after=repeat, now=now)
 
 

@@ -191,7 +191,9 @@ async def test_leaving_on_an_exception_stops_and_passes_it_on(registry: MetricsR
     assert {t.get_name() for t in asyncio.all_tasks()} <= {asyncio.current_task().get_name()}  # type: ignore[union-attr]
 
 
-async def test_what_breaks_the_engine_is_kept_and_not_raised(registry: MetricsRegistry, caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_breaks_the_engine_is_kept_and_not_raised(
+    registry: MetricsRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
     class Unsound:
         name = "unsound"
         collector = registry.collector("unsound")

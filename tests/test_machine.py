@@ -159,14 +159,28 @@ def test_nothing_fires_before_its_hold_and_only_the_known_resolves(
         was = None if before is None else before.state
         before, transition = step(judged, KEY, before, reading, now)
         known_bad, known_good = reading == Value(11), reading in (Value(9), Empty())
-        if transition is not None and transition.after.state is State.FIRING and was in (None, State.PENDING, State.RESOLVED):
+        if (
+            transition is not None
+            and transition.after.state is State.FIRING
+            and was in (None, State.PENDING, State.RESOLVED)
+        ):
             assert known_bad
             assert breached + gap >= hold - 1e-6 or hold == 0
         if transition is not None and transition.after.state is State.RESOLVED:
             assert known_good
             assert clear + gap >= keep - 1e-6 or keep == 0
-        breached = 0.0 if known_good else breached + gap if known_bad and was is State.PENDING else breached if not known_bad else 0.0
-        clear = 0.0 if known_bad else clear + gap if known_good and was is State.RECOVERING else clear if not known_good else 0.0
+        breached = (
+            0.0
+            if known_good
+            else breached + gap
+            if known_bad and was is State.PENDING
+            else breached
+            if not known_bad
+            else 0.0
+        )
+        clear = (
+            0.0 if known_bad else clear + gap if known_good and was is State.RECOVERING else clear if not known_good else 0.0
+        )
 
 
 def test_ids_and_reprs() -> None:

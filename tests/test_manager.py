@@ -37,7 +37,9 @@ def manager(registry: MetricsRegistry, channel: RecordingChannel) -> AlertManage
     return manager
 
 
-async def test_told_once_and_told_when_it_is_over(manager: AlertManager, app: MetricsCollector, channel: RecordingChannel) -> None:
+async def test_told_once_and_told_when_it_is_over(
+    manager: AlertManager, app: MetricsCollector, channel: RecordingChannel
+) -> None:
     manager.add_rule(rule(hold=3, labels={"team": "x"}, annotations={"summary": "Queue long", "runbook": "http://r"}))
     async with manager:
         app.set_gauge("queue", 9)
@@ -52,7 +54,12 @@ async def test_told_once_and_told_when_it_is_over(manager: AlertManager, app: Me
         await asyncio.sleep(20)
     assert channel.told() == [("firing", "busy_app"), ("resolved", "busy_app")]
     firing, resolved = (notice.alert for notice in channel.notices)
-    assert (firing.title, firing.value, firing.status, dict(firing.labels)) == ("Queue long", 9, AlertStatus.FIRING, {"team": "x"})
+    assert (firing.title, firing.value, firing.status, dict(firing.labels)) == (
+        "Queue long",
+        9,
+        AlertStatus.FIRING,
+        {"team": "x"},
+    )
     assert (resolved.value, resolved.peak, resolved.status, resolved.threshold) == (1, 12, AlertStatus.RESOLVED, 5)
     assert resolved.fired_at is not None
     assert resolved.resolved_at is not None
@@ -62,7 +69,9 @@ async def test_told_once_and_told_when_it_is_over(manager: AlertManager, app: Me
     assert channel.notices[0].context["reason"] == "fired"
 
 
-async def test_repeats_come_at_their_interval(manager: AlertManager, app: MetricsCollector, channel: RecordingChannel) -> None:
+async def test_repeats_come_at_their_interval(
+    manager: AlertManager, app: MetricsCollector, channel: RecordingChannel
+) -> None:
     manager.add_rule(rule(notification_interval=60))
     app.set_gauge("queue", 9)
     async with manager:
@@ -88,7 +97,9 @@ async def test_what_is_not_there_cannot_be_acknowledged(manager: AlertManager, a
         assert not await manager.acknowledge_alert("busy_app")
 
 
-async def test_a_silence_before_telling_tells_nothing(manager: AlertManager, app: MetricsCollector, channel: RecordingChannel) -> None:
+async def test_a_silence_before_telling_tells_nothing(
+    manager: AlertManager, app: MetricsCollector, channel: RecordingChannel
+) -> None:
     manager.add_rule(rule())
     manager.silence_alert("busy_app", author="anna", reason="deploy")
     async with manager:
@@ -151,7 +162,9 @@ async def test_a_silence_lasts_some_time(manager: AlertManager, duration: object
         manager.silence_alert("busy_app", duration)  # type: ignore[arg-type]
 
 
-async def test_removing_a_rule_ends_its_alerts_and_says_so(manager: AlertManager, app: MetricsCollector, channel: RecordingChannel) -> None:
+async def test_removing_a_rule_ends_its_alerts_and_says_so(
+    manager: AlertManager, app: MetricsCollector, channel: RecordingChannel
+) -> None:
     manager.add_rule(rule())
     manager.add_rule(rule("patient", hold=1000))
     app.set_gauge("queue", 9)
@@ -166,7 +179,9 @@ async def test_removing_a_rule_ends_its_alerts_and_says_so(manager: AlertManager
     assert [a.id for a in manager.get_all_alerts()] == ["busy_app"]
 
 
-async def test_groups_are_alerts_of_their_own(manager: AlertManager, app: MetricsCollector, channel: RecordingChannel) -> None:
+async def test_groups_are_alerts_of_their_own(
+    manager: AlertManager, app: MetricsCollector, channel: RecordingChannel
+) -> None:
     manager.add_rule(rule(group_by=("site",)))
     async with manager:
         for site, value in (("a", 9), ("b", 1), ("c", 7)):
@@ -241,7 +256,9 @@ async def test_a_channel_that_never_answers_changes_nothing_for_others(
         assert {(d.outcome, d.why) for d in doubts} == {("retry", "no answer within 10 s")}
 
 
-async def test_a_retry_is_the_same_message(manager: AlertManager, app: MetricsCollector, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_retry_is_the_same_message(
+    manager: AlertManager, app: MetricsCollector, caplog: pytest.LogCaptureFixture
+) -> None:
     answers: list[Outcome | None] = [Retry("HTTP 500"), Retry("HTTP 503", after=7.0), None]
     times: list[float] = []
 
@@ -300,7 +317,9 @@ async def test_a_doubtful_message_is_repeated_before_the_end_is_told(manager: Al
     assert len({notice.id for notice in channel.attempts}) == 2
 
 
-async def test_a_channel_hears_firing_and_resolved_in_turn_through_an_outage(manager: AlertManager, app: MetricsCollector) -> None:
+async def test_a_channel_hears_firing_and_resolved_in_turn_through_an_outage(
+    manager: AlertManager, app: MetricsCollector
+) -> None:
     up = True
     channel = RecordingChannel("shaky", lambda notice: None if up else Retry("HTTP 503"))
     manager.add_notification_channel(channel)
@@ -322,7 +341,9 @@ async def test_a_channel_hears_firing_and_resolved_in_turn_through_an_outage(man
     assert all(a.alert.incident == b.alert.incident for a, b in pairs)
 
 
-async def test_a_rejected_message_is_given_up(manager: AlertManager, app: MetricsCollector, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_rejected_message_is_given_up(
+    manager: AlertManager, app: MetricsCollector, caplog: pytest.LogCaptureFixture
+) -> None:
     gone = RecordingChannel("gone", lambda notice: Rejected("HTTP 404"))
     manager.add_notification_channel(gone)
     manager.add_rule(rule())
@@ -437,7 +458,9 @@ async def test_an_id_that_collides_later_is_an_error_of_the_second_rule(
     assert sorted(key for _, key in channel.told()) == ["a_b_b_c", "a_b_c", "a_c"]
 
 
-async def test_a_rule_that_does_not_fit_its_metric_is_refused_when_added(manager: AlertManager, app: MetricsCollector) -> None:
+async def test_a_rule_that_does_not_fit_its_metric_is_refused_when_added(
+    manager: AlertManager, app: MetricsCollector
+) -> None:
     app.increment("hits")
     with pytest.raises(RuleError, match="'avg' does not fit a counter"):
         manager.add_rule(rule(metric_name="hits", condition="avg > 5"))
@@ -509,7 +532,11 @@ async def test_what_the_registry_has_to_say_goes_to_the_log(
 
 
 async def test_sources_are_sampled_before_the_first_evaluation(
-    manager: AlertManager, registry: MetricsRegistry, clock: VirtualClock, channel: RecordingChannel, caplog: pytest.LogCaptureFixture
+    manager: AlertManager,
+    registry: MetricsRegistry,
+    clock: VirtualClock,
+    channel: RecordingChannel,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Thermometer:
         name = "kitchen"

@@ -45,7 +45,9 @@ def collector(time: ManualClock, reports: list[tuple[str, str]]) -> MetricsColle
         (lambda c: c.create_metric("x", MetricType.GAUGE, share_of="y"), "share_of on a gauge; only a counter can be a share"),
     ],
 )  # fmt: skip
-def test_a_wrong_definition_says_what_was_seen_and_what_is_right(collector: MetricsCollector, define: object, message: str) -> None:
+def test_a_wrong_definition_says_what_was_seen_and_what_is_right(
+    collector: MetricsCollector, define: object, message: str
+) -> None:
     with pytest.raises(MetricError, match=message):
         define(collector)  # type: ignore[operator]
 
@@ -145,9 +147,11 @@ def test_label_sets_past_the_limit_are_counted_together(collector: MetricsCollec
     assert hits.metric.get_increase() == 10
     assert len(hits.metric.series) == 4
     assert hits.metric.overflowed == 7
-    assert {'{overflow="true"}': 7.0} == {
-        repr(s.labels): s.total for s in hits.metric.series if "overflow" in s.labels  # type: ignore[union-attr]
-    }
+    assert {
+        repr(s.labels): s.total
+        for s in hits.metric.series
+        if "overflow" in s.labels  # type: ignore[union-attr]
+    } == {'{overflow="true"}': 7.0}
     assert len(reports) == 1
     assert "limit of 3 series" in reports[0][1]
     assert "label 'user' with 3 values" in reports[0][1]

@@ -81,7 +81,9 @@ def test_words_of_a_distribution(collector: MetricsCollector, time: ManualClock,
         ("increment", "share > 1", "the counter must be declared with share_of="),
     ],
 )
-def test_a_word_that_does_not_fit_is_an_error(collector: MetricsCollector, record: str, condition: str, message: str) -> None:
+def test_a_word_that_does_not_fit_is_an_error(
+    collector: MetricsCollector, record: str, condition: str, message: str
+) -> None:
     getattr(collector, record)("m", 1)
     with pytest.raises(RuleError, match=message):
         see(collector, condition)

@@ -79,15 +79,24 @@ def test_durations_are_seconds_inside() -> None:
 
 
 def test_the_guides_positional_form() -> None:
-    made = AlertRule("n", "d", AlertSeverity.ERROR, "m", "> 5", 5, timedelta(minutes=1), 5, 60, {"a": 1}, {"runbook": "x"}, False)  # type: ignore[dict-item]
-    assert (made.threshold, made.enabled, dict(made.labels), made.annotations) == (5, False, {"a": "1"}, {"runbook": "x"})
+    made = AlertRule(
+        "n", "d", AlertSeverity.ERROR, "m", "> 5", 5, timedelta(minutes=1), 5, 60, {"a": 1}, {"runbook": "x"}, False
+    )  # type: ignore[dict-item]
+    assert (made.threshold, made.enabled, dict(made.labels), made.annotations) == (
+        5,
+        False,
+        {"a": "1"},
+        {"runbook": "x"},
+    )
 
 
 def test_rules_from_mappings() -> None:
     made = AlertRule.from_mapping({"name": "n", "metric": "m", "condition": "> 5", "severity": "ERROR", "hold": "1m"})
     assert (made.description, made.severity, made.metric_name, made.hold) == ("n", AlertSeverity.ERROR, "m", 60)
     assert AlertRule.from_mapping({"name": "n", "metric_name": "m", "condition": "> 5"}).severity is AlertSeverity.WARNING
-    with pytest.raises(RuleError, match="rule 'n': the unknown key 'evalution_interval'; did you mean 'evaluation_interval'"):
+    with pytest.raises(
+        RuleError, match="rule 'n': the unknown key 'evalution_interval'; did you mean 'evaluation_interval'"
+    ):
         AlertRule.from_mapping({"name": "n", "metric": "m", "condition": "> 5", "evalution_interval": 5})
     with pytest.raises(RuleError, match="the unknown key 'zzz'; use some of name, description"):
         AlertRule.from_mapping({"name": "n", "zzz": 5})

@@ -47,7 +47,10 @@ async def test_each_name_comes_at_its_own_times(clock: VirtualClock) -> None:
         phase = Grid.of(name, interval).phase
         assert times[0] == 0.0
         assert abs(len(times) - count) <= 1
-        assert all((at - phase) % interval == pytest.approx(0, abs=1e-6) or (at - phase) % interval == pytest.approx(interval) for at in times[1:])
+        assert all(
+            (at - phase) % interval == pytest.approx(0, abs=1e-6) or (at - phase) % interval == pytest.approx(interval)
+            for at in times[1:]
+        )
     assert scheduler.turns["fast"].late == 0
 
 

@@ -39,7 +39,9 @@ def timer(time: ManualClock, refused: list[tuple[object, str]]) -> DistributionS
 
 
 @pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), "five", None, [], 10**400])
-def test_a_counter_drops_what_it_cannot_count(counter: CounterSeries, refused: list[tuple[object, str]], value: object) -> None:
+def test_a_counter_drops_what_it_cannot_count(
+    counter: CounterSeries, refused: list[tuple[object, str]], value: object
+) -> None:
     counter.inc(value)  # type: ignore[arg-type]
     assert counter.total == 0
     assert len(refused) == 1
@@ -63,7 +65,9 @@ def test_numbers_of_other_kinds_are_coerced(counter: CounterSeries) -> None:
     assert counter.total == 1.0
 
 
-def test_a_window_of_nothing_is_empty_and_known(counter: CounterSeries, gauge: GaugeSeries, timer: DistributionSeries) -> None:
+def test_a_window_of_nothing_is_empty_and_known(
+    counter: CounterSeries, gauge: GaugeSeries, timer: DistributionSeries
+) -> None:
     assert counter.window(10, 110.0).covered
     assert not counter.window(11, 110.0).covered
     assert gauge.window(10, 110.0).change is None
@@ -101,13 +105,19 @@ def test_le_buckets_are_exact_and_cumulative(timer: DistributionSeries) -> None:
     assert (sample.count, sample.sum, sample.latest) == (5, 8.0, 3.0)
 
 
-def test_points_are_the_recent_past_in_wall_time(counter: CounterSeries, timer: DistributionSeries, time: ManualClock) -> None:
+def test_points_are_the_recent_past_in_wall_time(
+    counter: CounterSeries, timer: DistributionSeries, time: ManualClock
+) -> None:
     for _ in range(3):
         counter.inc()
         timer.observe(1.0)
         timer.observe(2.0)
         time.advance(1)
-    assert [(p.at, p.value) for p in counter.sample(1000.0, time.now()).points] == [(1100.0, 1.0), (1101.0, 2.0), (1102.0, 3.0)]
+    assert [(p.at, p.value) for p in counter.sample(1000.0, time.now()).points] == [
+        (1100.0, 1.0),
+        (1101.0, 2.0),
+        (1102.0, 3.0),
+    ]
     assert [p.value for p in timer.sample(0.0, time.now()).points] == [1.5, 1.5, 1.5]
 
 
@@ -153,7 +163,10 @@ def test_count_sum_and_buckets_agree_in_every_read(timer: DistributionSeries, ti
     def read() -> None:
         while not done.is_set():
             found, sample = timer.window(60, time.now()), timer.sample(0.0, time.now())
-            if not found.count == found.sum == sum(found.buckets.values()) or not sample.count == sample.sum == sample.le[-1][1]:
+            if (
+                not found.count == found.sum == sum(found.buckets.values())
+                or not sample.count == sample.sum == sample.le[-1][1]
+            ):
                 torn.append((found, sample))
 
     reader = threading.Thread(target=read)

@@ -7,7 +7,15 @@ import time
 import pytest
 from aiohttp import ClientSession, ClientTimeout, web
 
-from kailash_monitor.testing import EPOCH, ManualClock, VirtualClock, VirtualTimeLoop, VirtualTimeStuck, run_virtual, virtual_time
+from kailash_monitor.testing import (
+    EPOCH,
+    ManualClock,
+    VirtualClock,
+    VirtualTimeLoop,
+    VirtualTimeStuck,
+    run_virtual,
+    virtual_time,
+)
 
 
 def now() -> float:

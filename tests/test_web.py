@@ -41,7 +41,12 @@ async def test_alerts_and_rules_as_json(manager: AlertManager) -> None:
         assert isinstance(document, dict)
         assert document["at"] == "2023-11-14T22:13:22+00:00"
         (alert,) = document["alerts"]
-        assert (alert["id"], alert["status"], alert["value"], alert["labels"]) == ("busy_app", "firing", 9, {"team": "x"})
+        assert (alert["id"], alert["status"], alert["value"], alert["labels"]) == (
+            "busy_app",
+            "firing",
+            9,
+            {"team": "x"},
+        )
         assert alert["fired_at"] == "2023-11-14T22:13:20+00:00"
         _, rules = await get(site, "/api/rules")
         assert isinstance(rules, dict)
@@ -155,7 +160,10 @@ async def test_it_is_part_of_an_application_of_ones_own(manager: AlertManager) -
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    async with ClientSession() as session, session.get(f"http://127.0.0.1:{runner.addresses[0][1]}/monitor/metrics") as response:
+    async with (
+        ClientSession() as session,
+        session.get(f"http://127.0.0.1:{runner.addresses[0][1]}/monitor/metrics") as response,
+    ):
         assert "kailash_app_queue 9" in await response.text()
     await runner.cleanup()
 
@@ -188,7 +196,12 @@ def test_other_obstacles_are_named(number: int, reason: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "host", "port"),
-    [("127.0.0.1:9464", "127.0.0.1", 9464), (":0", "127.0.0.1", 0), ("[::1]:80", "::1", 80), ("localhost:1", "localhost", 1)],
+    [
+        ("127.0.0.1:9464", "127.0.0.1", 9464),
+        (":0", "127.0.0.1", 0),
+        ("[::1]:80", "::1", 80),
+        ("localhost:1", "localhost", 1),
+    ],
 )
 def test_listen_addresses(text: str, host: str, port: int) -> None:
     assert Listen.parse(text) == Listen(host, port)

@@ -12,7 +12,14 @@ from kailash_monitor.yaml_source import parse_yaml
 def test_every_node_knows_its_line() -> None:
     root = parse_yaml("a: 1\nb:\n  - x\n  - c: {d: true}\n", "f.yaml")
     assert root.plain() == {"a": 1, "b": ["x", {"c": {"d": True}}]}
-    assert [root.line_of(path) for path in (("a",), ("b",), ("b", 1), ("b", 1, "c", "d"), ("b", 9), ("z",))] == [1, 2, 4, 4, 2, 1]
+    assert [root.line_of(path) for path in (("a",), ("b",), ("b", 1), ("b", 1, "c", "d"), ("b", 9), ("z",))] == [
+        1,
+        2,
+        4,
+        4,
+        2,
+        1,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -32,7 +39,10 @@ def test_scalars(text: str, value: object) -> None:
         ("a: 1\nb: 2\na: 3", r"f.yaml:3:1: the key 'a' for the second time, first in line 1; keep one"),
         ("1: x", "f.yaml:1:1: the key '1'; keys are texts; put it into quotes"),
         ("[a]: x", "f.yaml:1:1: the key "),
-        ("a: !!python/object:os.system x", "the tag 'tag:yaml.org,2002:python/object:os.system'; plain YAML has no such tag"),
+        (
+            "a: !!python/object:os.system x",
+            "the tag 'tag:yaml.org,2002:python/object:os.system'; plain YAML has no such tag",
+        ),
         ("a: !!int x", "f.yaml:1:4: 'x'; a valid int"),
         ("a: \x00", "f.yaml"),
         ("a: *nowhere", "f.yaml:1:4: found undefined alias"),

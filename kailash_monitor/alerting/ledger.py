@@ -64,9 +64,7 @@ def follow(entry: LedgerEntry | None, latest: Incident) -> LedgerEntry:
     return entry if entry.owes else LedgerEntry(latest)
 
 
-def decide(
-    entry: LedgerEntry, *, silenced: bool, acknowledged: bool, repeat_after: float, now: float
-) -> Reason:
+def decide(entry: LedgerEntry, *, silenced: bool, acknowledged: bool, repeat_after: float, now: float) -> Reason:
     """Say whether the channel is to be told now, and why. A `repeat_after` of 0 never repeats."""
     incident = entry.about
     if incident.state is State.RESOLVED:
@@ -102,7 +100,7 @@ def accepted(entry: LedgerEntry, kind: NoticeKind, now: float) -> LedgerEntry:
 
 
 def failed(entry: LedgerEntry, kind: NoticeKind, *, in_doubt: bool) -> LedgerEntry:
-    """Give the entry after an attempt failed; `in_doubt` where this or an earlier attempt may have been heard all the same."""
+    """Give the entry after a failed attempt; `in_doubt` where this or an earlier one may have been heard all the same."""
     certain = kind is NoticeKind.FIRING and not in_doubt and entry.heard is Heard.IN_DOUBT
     return replace(entry, heard=Heard.UNTOLD) if certain else entry
 

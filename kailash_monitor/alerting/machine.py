@@ -24,7 +24,7 @@ class Event(Enum):
 _P, _F, _R, _E = State.PENDING, State.FIRING, State.RECOVERING, State.RESOLVED
 
 TABLE: Final[dict[State | None, dict[Event, State | None]]] = {
-    #          BREACH               HELD                     CLEAR               HELD                    UNKNOWN               REMOVED
+    #                     BREACH, HELD, CLEAR, HELD, UNKNOWN, REMOVED
     None: dict(zip(Event, (_P, _F, None, None, None, None), strict=True)),
     _P: dict(zip(Event, (_P, _F, None, None, _P, None), strict=True)),
     _F: dict(zip(Event, (_F, _F, _R, _E, _F, _E), strict=True)),

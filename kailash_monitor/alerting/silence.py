@@ -8,7 +8,7 @@ from kailash_monitor.alerting.incident import Incident
 __all__ = ["NEXT_INCIDENT_LIMIT", "Acknowledgement", "Silence"]
 
 NEXT_INCIDENT_LIMIT: Final = 86_400.0
-"""A silence for an alert that does not fire yet waits a day for it: a forgotten one must not hide the trouble of next month."""
+"""A silence for an alert that does not fire waits a day for it: forgotten, it must not hide the trouble of next month."""
 
 
 @dataclass(frozen=True, slots=True)

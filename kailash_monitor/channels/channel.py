@@ -66,7 +66,9 @@ def channel_name(channel: object) -> str:
     send = getattr(channel, "send_notification", None)
     if not callable(send) or inspect.isclass(channel):
         raise ChannelError(
-            f"channel {channel!r}", seen="no method send_notification", expected="an object with send_notification(alert, context)"
+            f"channel {channel!r}",
+            seen="no method send_notification",
+            expected="an object with send_notification(alert, context)",
         )
     name = getattr(channel, "name", None)
     if name is None:

@@ -30,7 +30,10 @@ def from_mapping(mapping: Mapping[str, Any]) -> DeliveringChannel:  # Any: whate
     for key in given:
         if key not in parameters:
             raise ChannelError(
-                f"{kind} channel", field=str(key), seen=f"the unknown key {key!r}", expected=f"use {', '.join(parameters)}"
+                f"{kind} channel",
+                field=str(key),
+                seen=f"the unknown key {key!r}",
+                expected=f"use {', '.join(parameters)}",
             )
     for key, parameter in parameters.items():
         if parameter.default is parameter.empty and key not in given:

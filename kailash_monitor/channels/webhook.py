@@ -42,7 +42,9 @@ class WebhookNotificationChannel(DeliveringChannel):
             )
         for header, value in (headers or {}).items():
             if any(character in f"{header}{value}" for character in "\r\n\0"):
-                raise ChannelError(where, field="headers", seen=f"a line break in the header {header!r}", expected="one line")
+                raise ChannelError(
+                    where, field="headers", seen=f"a line break in the header {header!r}", expected="one line"
+                )
         self.name = name
         self._url = webhook_url
         self._host = parts.hostname

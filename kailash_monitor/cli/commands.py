@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 import kailash_monitor
-from kailash_monitor.cli.logs import LogView, log_to_view, log_to_stdout
+from kailash_monitor.cli.logs import LogView, log_to_stdout, log_to_view
 from kailash_monitor.cli.run import run_monitor
 from kailash_monitor.config import Monitor, default_monitor, load_monitor
 from kailash_monitor.errors import CannotListen, ConfigurationError, InvalidFile, MonitoringError

@@ -54,7 +54,7 @@ class _JsonLines(logging.Formatter):
 class _Lines(logging.StreamHandler):  # type: ignore[type-arg]  # generic only in the stubs
     """Writes lines for as long as somebody reads them."""
 
-    def handleError(self, record: logging.LogRecord) -> None:
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
         """Go quiet once the reader has gone away; the monitoring goes on."""
         if isinstance(sys.exc_info()[1], BrokenPipeError):
             self.setStream(open(os.devnull, "w"))  # noqa: SIM115  # for the rest of the process
@@ -85,7 +85,7 @@ class _Queue(QueueHandler):
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
         return record
 
-    def handleError(self, record: logging.LogRecord) -> None:
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
         """Drop what finds the queue full: whoever does not read for so long does not miss it."""
 
 

@@ -26,6 +26,8 @@ _VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
 _SHOWN_OF_CHANNELS: Final = ("type", "level", "name", "enabled")
 """Everything else in a channel may be a secret, or hold one."""
 
+_NOTHING: Final = object()
+
 _SHORT: Final = {"metric_name": "metric", "webhook_url": "url"}
 """Parameters that have a shorter name in files."""
 
@@ -80,7 +82,10 @@ def load_settings(path: Path, environment: Mapping[str, str] | None = None) -> t
         problems.add((), "not a mapping; write keys such as 'rules:' and 'channels:'")
         problems.raise_any()
     variables = os.environ if environment is None else environment
-    document = {**document, "channels": _with_variables(document.get("channels", []), ("channels",), variables, problems)}
+    document = {
+        **document,
+        "channels": _with_variables(document.get("channels", []), ("channels",), variables, problems),
+    }
     try:
         settings = Settings.model_validate(document)
     except ValidationError as error:
@@ -125,8 +130,10 @@ def _in_words(detail: Any, document: Any) -> tuple[tuple[str | int, ...], str]: 
             return path[:-1], f"{path[-1]} is missing"
         case "literal_error":
             return path, f"{seen}use one of {detail['ctx']['expected']}"
-        case "union_tag_invalid" | "union_tag_not_found":
-            return (*path, "type"), f"saw {_at(document, (*path, 'type'))!r}; use one of 'log', 'webhook'"
+        case "union_tag_invalid":
+            return (*path, "type"), f"saw {detail['ctx']['tag']!r}; use one of {detail['ctx']['expected_tags']}"
+        case "union_tag_not_found":
+            return path, "type is missing; use one of 'log', 'webhook'"
         case _:
             return path, f"{seen}{detail['msg'][:1].lower()}{detail['msg'][1:]}"
 
@@ -136,13 +143,18 @@ def _path_in_file(location: tuple[str | int, ...], document: Any) -> tuple[str |
     path: list[str | int] = []
     here = document
     for index, step in enumerate(location):
-        known = (isinstance(here, dict) and step in here) or (isinstance(here, list) and isinstance(step, int))
-        if known:
-            here = here[step]
-            path.append(step)
-        elif index == len(location) - 1 and isinstance(here, dict):
+        below = _below(here, step)
+        last = index == len(location) - 1
+        if below is not _NOTHING or (last and isinstance(here, dict)):
+            here = below
             path.append(step)
     return tuple(path)
+
+
+def _below(here: Any, step: str | int) -> Any:  # Any: as above
+    if isinstance(here, dict):
+        return here.get(step, _NOTHING)
+    return here[step] if isinstance(here, list) and isinstance(step, int) else _NOTHING
 
 
 def _may_be_shown(path: tuple[str | int, ...]) -> bool:
@@ -161,12 +173,6 @@ def _keys_at(path: tuple[str | int, ...]) -> list[str]:
             return keys_of(CollectorSettings)
         case _:
             return keys_of(Settings)
-
-
-def _at(document: Any, path: tuple[str | int, ...]) -> Any:  # Any: as above
-    for step in path:
-        document = document.get(step) if isinstance(document, dict) else document[step]
-    return document
 
 
 def _dotted(path: tuple[str | int, ...]) -> str:

@@ -111,9 +111,7 @@ def _rules(settings: Settings, problems: Problems) -> list[tuple[tuple[str | int
     return rules
 
 
-def _channels(
-    settings: list[ChannelSettings], problems: Problems
-) -> list[tuple[tuple[str | int, ...], DeliveringChannel]]:
+def _channels(settings: list[ChannelSettings], problems: Problems) -> list[tuple[tuple[str | int, ...], DeliveringChannel]]:
     """Give the channels of the file, and before them the log, unless the file has a say in it."""
     channels: list[tuple[tuple[str | int, ...], DeliveringChannel]] = []
     if all(channel.type != "log" for channel in settings):

@@ -1,7 +1,7 @@
 """One attempt to hand a notice to a channel, whatever the channel does."""
 
-import inspect
 import asyncio
+import inspect
 from typing import Final
 
 from kailash_monitor.channels import Delivers, NotificationChannel

@@ -77,7 +77,7 @@ class AlertBook:
         return None if key is None else self._incidents.get(key)
 
     def silence(self, alert_id: str, seconds: float | None, now: float, *, author: str, reason: str) -> None:
-        """Tell nobody about `alert_id` for `seconds`; None: until its present or, where it has none, next incident is over."""
+        """Tell nobody about `alert_id` for `seconds`; None: until its present, or else its next, incident is over."""
         incident = self.find(alert_id)
         if seconds is not None:
             silence = Silence(alert_id, now + seconds, author=author, reason=reason)

@@ -35,6 +35,6 @@ _DAEMONS: Final = _DaemonExecutor()
 
 
 async def call_in_daemon(function: Callable[..., T], *args: object, seconds: float) -> T:
-    """Call `function` in a thread and give its result; TimeoutError once `seconds` are over, and the thread is left alone."""
+    """Call `function` in a thread and give its result; TimeoutError after `seconds`, and the thread is left alone."""
     async with asyncio.timeout(seconds):
         return await asyncio.get_running_loop().run_in_executor(_DAEMONS, function, *args)

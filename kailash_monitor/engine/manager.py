@@ -68,7 +68,9 @@ class AlertManager:
     def __init__(self, registry: MetricsRegistry, *, stop_timeout: Duration = "5s") -> None:
         if not isinstance(registry, MetricsRegistry):
             raise ConfigurationError(
-                "AlertManager", seen=f"{registry!r} as registry", expected="a MetricsRegistry, such as get_metrics_registry()"
+                "AlertManager",
+                seen=f"{registry!r} as registry",
+                expected="a MetricsRegistry, such as get_metrics_registry()",
             )
         self.metrics_registry: Final = registry
         self.failure: BaseException | None = None
@@ -80,9 +82,7 @@ class AlertManager:
         self._sources: list[Source] = []
         self._book = AlertBook()
         self._scheduler = Scheduler(self._clock, self._lock, self._judge)
-        self._postman = Postman(
-            self._clock, self._lock, self._book, new_id=lambda: uuid.uuid4().hex, luck=random.random
-        )
+        self._postman = Postman(self._clock, self._lock, self._book, new_id=lambda: uuid.uuid4().hex, luck=random.random)
         self._run: Run | None = None
         self._tidied = self._clock.now()
 

@@ -216,7 +216,13 @@ class Postman:
             case TryAgain(why=why):
                 outcome = "retry"
                 if tried == 1:
-                    _logger.warning("channel %r could not take %s of %s: %s; trying again", channel, message.notice.kind.value, alert.id, why)
+                    _logger.warning(
+                        "channel %r could not take %s of %s: %s; trying again",
+                        channel,
+                        message.notice.kind.value,
+                        alert.id,
+                        why,
+                    )
             case GivenUp(why=why):
                 outcome = "given up"
                 _logger.error("channel %r was not told %s of %s: %s", channel, message.notice.kind.value, alert.id, why)

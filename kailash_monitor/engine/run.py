@@ -9,7 +9,7 @@ __all__ = ["Run"]
 
 
 _at_work: Final[set[asyncio.Task[None]]] = set()
-"""Loops hold their tasks weakly: without this, a manager that its program does not keep would be collected while it works."""
+"""Loops hold tasks weakly: without this, a manager that its program does not keep would be collected while it works."""
 
 
 class Run:

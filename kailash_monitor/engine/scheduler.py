@@ -36,9 +36,7 @@ class Scheduler:
     Mutable: `turns` and the heap, both guarded by the manager's lock; `run` belongs to one loop at a time.
     """
 
-    def __init__(
-        self, clock: Clock, lock: AbstractContextManager[object], judge: Callable[[str, float], None]
-    ) -> None:
+    def __init__(self, clock: Clock, lock: AbstractContextManager[object], judge: Callable[[str, float], None]) -> None:
         self.turns: dict[str, Turn] = {}
         self._clock = clock
         self._lock = lock

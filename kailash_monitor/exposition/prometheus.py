@@ -1,4 +1,7 @@
-"""The Prometheus text format 0.0.4: https://prometheus.io/docs/instrumenting/exposition_formats/"""
+"""The Prometheus text format 0.0.4.
+
+https://prometheus.io/docs/instrumenting/exposition_formats/
+"""
 
 import math
 from collections.abc import Iterator

@@ -23,7 +23,9 @@ class HostSource:
 
     name = "host"
 
-    def __init__(self, collector: MetricsCollector | None = None, *, every: float = 5.0, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self, collector: MetricsCollector | None = None, *, every: float = 5.0, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self._psutil = load_psutil()
         self.every = every
         self.collector = collector or MetricsCollector(clock=clock)

@@ -19,7 +19,9 @@ class LoopLagSource:
 
     name = "loop"
 
-    def __init__(self, collector: MetricsCollector | None = None, *, every: float = 0.5, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self, collector: MetricsCollector | None = None, *, every: float = 0.5, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self.every = every
         self.collector = collector or MetricsCollector(clock=clock)
         self._lag = self.collector.timer(

@@ -13,7 +13,9 @@ class ProcessSource:
 
     name = "process"
 
-    def __init__(self, collector: MetricsCollector | None = None, *, every: float = 5.0, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self, collector: MetricsCollector | None = None, *, every: float = 5.0, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self._process = load_psutil().Process()
         self.every = every
         self.collector = collector or MetricsCollector(clock=clock)

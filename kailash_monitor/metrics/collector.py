@@ -32,9 +32,7 @@ class MetricsCollector:
     `registry` and `name` are set by registering.
     """
 
-    def __init__(
-        self, max_series: int = DEFAULT_MAX_SERIES, *, clock: Clock = SYSTEM_CLOCK, strict: bool = False
-    ) -> None:
+    def __init__(self, max_series: int = DEFAULT_MAX_SERIES, *, clock: Clock = SYSTEM_CLOCK, strict: bool = False) -> None:
         self.max_series = max_series
         self.clock: Final = clock
         self.strict: Final = strict

@@ -132,7 +132,9 @@ class Metric:
             series = self._make(key)
         if not isinstance(series, kind):
             raise MetricError(
-                f"metric {self.name!r}", seen=f"recorded as {_NAMES[kind]}", expected=f"it is a {self.metric_type.value}"
+                f"metric {self.name!r}",
+                seen=f"recorded as {_NAMES[kind]}",
+                expected=f"it is a {self.metric_type.value}",
             )
         return series
 
@@ -237,7 +239,7 @@ class Metric:
                 return value
 
     def get_average(self, window: Duration | None = None) -> float | None:
-        """Give the mean of the observations, or of the values a gauge was set to (the one in force at the start included)."""
+        """Give the mean of the observations, or of the values of a gauge (the one in force at the start included)."""
         match self.window(window):
             case GaugeWindow(sum=total, count=count) | DistributionWindow(sum=total, count=count) if count:
                 return total / count
@@ -335,9 +337,7 @@ def _check_label_names(metadata: Metadata, names: Sequence[str]) -> None:
 def _check_bounds(metadata: Metadata, bounds: Sequence[float] | None) -> tuple[float, ...]:
     if metadata.type not in _DISTRIBUTIONS:
         if bounds is not None:
-            raise MetricError(
-                f"metric {metadata.name!r}", seen="buckets", expected=f"a {metadata.type.value} has none"
-            )
+            raise MetricError(f"metric {metadata.name!r}", seen="buckets", expected=f"a {metadata.type.value} has none")
         return ()
     if bounds is None:
         scale = 1000.0 if metadata.unit in ("milliseconds", "ms") else 1.0

@@ -39,13 +39,9 @@ class PerformanceMetrics(MetricsCollector):
         operation = ("operation",)
         self._response_time = self.timer("response_time", "Duration of operations", labels=operation)
         self._operations = self.counter("operations", "Operations that ended", labels=operation)
-        self._errors = self.counter(
-            "operation_errors", "Operations that failed", labels=operation, share_of="operations"
-        )
+        self._errors = self.counter("operation_errors", "Operations that failed", labels=operation, share_of="operations")
         self._slow = self.counter("slow_operations", "Operations that took over a second", labels=operation)
-        self.computed_gauge(
-            "error_rate", self._error_rate, "Failed operations in the last five minutes", unit="percent"
-        )
+        self.computed_gauge("error_rate", self._error_rate, "Failed operations in the last five minutes", unit="percent")
         self._cpu = self.gauge("cpu_usage", "Use of the processor", unit="percent")
         self._throughput = self.gauge("throughput", "Requests per second")
         self._memory_used = self.gauge("memory_used", "Memory in use", unit="bytes")

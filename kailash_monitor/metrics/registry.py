@@ -38,7 +38,9 @@ class MetricsRegistry:
     def __init__(self, namespace: str = "kailash", *, clock: Clock = SYSTEM_CLOCK) -> None:
         if namespace and not valid_metric_name(namespace):
             raise ConfigurationError(
-                "registry", seen=f"the namespace {namespace!r}", expected="letters, digits and underscores, or '' for none"
+                "registry",
+                seen=f"the namespace {namespace!r}",
+                expected="letters, digits and underscores, or '' for none",
             )
         self.namespace: Final = namespace
         self.clock: Final = clock

@@ -34,9 +34,7 @@ class SecurityEvent:
 class SecurityMetrics(MetricsCollector):
     """What was attempted against the program, and what was stopped."""
 
-    def __init__(
-        self, max_series: int = DEFAULT_MAX_SERIES, *, clock: Clock = SYSTEM_CLOCK, strict: bool = False
-    ) -> None:
+    def __init__(self, max_series: int = DEFAULT_MAX_SERIES, *, clock: Clock = SYSTEM_CLOCK, strict: bool = False) -> None:
         super().__init__(max_series, clock=clock, strict=strict)
         self._violations = self.counter(
             "security_violations_total", "Security violations", labels=("violation_type", "severity", "source")

@@ -244,9 +244,7 @@ class CallbackSeries:
         start = now - seconds
         if value is None:
             return GaugeWindow(start, now, start)
-        return GaugeWindow(
-            start, now, start, first=value, last=value, min=value, max=value, sum=value, count=1, set_at=now
-        )
+        return GaugeWindow(start, now, start, first=value, last=value, min=value, max=value, sum=value, count=1, set_at=now)
 
     def sample(self, wall_offset: float, now: float) -> Sample | None:
         """Give the value it has now; None where there is nothing to say."""

@@ -13,9 +13,7 @@ _NODE = ("node_type",)
 class ValidationMetrics(MetricsCollector):
     """How validation goes. Successes, failures, cache hits and misses are shares of `validation_total`."""
 
-    def __init__(
-        self, max_series: int = DEFAULT_MAX_SERIES, *, clock: Clock = SYSTEM_CLOCK, strict: bool = False
-    ) -> None:
+    def __init__(self, max_series: int = DEFAULT_MAX_SERIES, *, clock: Clock = SYSTEM_CLOCK, strict: bool = False) -> None:
         super().__init__(max_series, clock=clock, strict=strict)
         self._total = self.counter("validation_total", "Total validation attempts", labels=_NODE)
         share = "validation_total"
@@ -25,9 +23,7 @@ class ValidationMetrics(MetricsCollector):
         self._misses = self.counter("validation_cache_misses", "Not in the cache", labels=_NODE, share_of=share)
         self._duration = self.timer("validation_duration", "Duration of validations", labels=_NODE)
 
-    def record_validation_attempt(
-        self, node_type: str, success: bool, duration_ms: float, cached: bool = False
-    ) -> None:
+    def record_validation_attempt(self, node_type: str, success: bool, duration_ms: float, cached: bool = False) -> None:
         """Count one validation of a node of `node_type`, which took `duration_ms` milliseconds."""
         self._total.inc(node_type)
         (self._success if success else self._failure).inc(node_type)

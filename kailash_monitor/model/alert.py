@@ -11,7 +11,7 @@ __all__ = ["Alert", "AlertStatus"]
 
 
 class AlertStatus(Enum):
-    """One word for display; nothing decides on it. The first that holds of: resolved, silenced, acknowledged, firing, pending."""
+    """One word for display, on which nothing decides: the first that holds, from the last to the first."""
 
     PENDING = "pending"
     FIRING = "firing"

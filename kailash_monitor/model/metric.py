@@ -49,7 +49,9 @@ class Metadata:
             )
         if self.share_of is not None and self.type is not MetricType.COUNTER:
             raise MetricError(
-                f"metric {self.name!r}", seen=f"share_of on a {self.type.value}", expected="only a counter can be a share"
+                f"metric {self.name!r}",
+                seen=f"share_of on a {self.type.value}",
+                expected="only a counter can be a share",
             )
 
     def difference(self, other: "Metadata") -> str:

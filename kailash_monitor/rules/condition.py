@@ -90,7 +90,7 @@ class Condition:
         return replace(self, threshold=threshold)
 
     def holds(self, value: float, *, at_least: bool = False) -> bool | None:
-        """Whether `value` breaches; where only a lower bound of the true value is known (`at_least`), None if it proves nothing."""
+        """Whether `value` breaches; where it is but a lower bound of the truth (`at_least`), None if it proves nothing."""
         here = COMPARATORS[self.comparator](value, self.threshold)
         if not at_least:
             return here
@@ -123,7 +123,10 @@ def _agree(number: float | None, threshold: float | None, text: str, where: str)
     match number, threshold:
         case None, None:
             raise RuleError(
-                where, field="threshold", seen=f"no number in the condition {text!r} and no threshold", expected="give one"
+                where,
+                field="threshold",
+                seen=f"no number in the condition {text!r} and no threshold",
+                expected="give one",
             )
         case None, float() | int():
             return float(threshold)

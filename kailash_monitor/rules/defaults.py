@@ -1,4 +1,4 @@
-"""The default rules of the guide: a starting point for programs that fill the validation, security and performance collectors."""
+"""The default rules of the guide, for programs that fill the validation, security and performance collectors."""
 
 from kailash_monitor.model.severity import AlertSeverity
 from kailash_monitor.rules.rule import AlertRule

@@ -1,7 +1,7 @@
 """Readings: what a rule sees of its metric at one moment, one per label group.
 
-An *empty* reading (0 of 0, no observation in the window) counts as clear; a *waiting* one (never seen since the start, or
-a window that is not covered yet and proves nothing) changes nothing, nor do *missing* and *failed* ones: unknown is never OK.
+An *empty* reading (0 of 0, no observation in the window) counts as clear. A *waiting* one (never seen since the start, or a
+window that is not covered yet and proves nothing) changes nothing, nor do *missing* and *failed* ones: unknown is never OK.
 """
 
 from collections.abc import Iterable

@@ -105,9 +105,8 @@ class AlertRule:
             object.__setattr__(self, field, value)
 
     def __repr__(self) -> str:
-        return (
-            f"<AlertRule {self.name}: {self.metric_name} {self.condition}, every {format_duration(self.evaluation_interval)}>"
-        )
+        every = format_duration(self.evaluation_interval)
+        return f"<AlertRule {self.name}: {self.metric_name} {self.condition}, every {every}>"
 
     @property
     def threshold(self) -> float:
@@ -145,9 +144,7 @@ def _severity(value: AlertSeverity | str, where: str) -> AlertSeverity:
         return AlertSeverity(str(value).lower())
     except ValueError:
         words = ", ".join(severity.value for severity in AlertSeverity)
-        raise RuleError(
-            where, field="severity", seen=f"the severity {value!r}", expected=f"use one of {words}"
-        ) from None
+        raise RuleError(where, field="severity", seen=f"the severity {value!r}", expected=f"use one of {words}") from None
 
 
 def _duration(field: str, value: Duration, where: str, *, zero: bool = False) -> float:
@@ -186,12 +183,18 @@ def _clear(clear: float | None, condition: Condition, where: str) -> float | Non
         return None
     if condition.comparator in ("==", "!="):
         raise RuleError(
-            where, field="clear", seen=f"clear = {clear!r} beside {str(condition)!r}", expected="only > >= < <= recover so"
+            where,
+            field="clear",
+            seen=f"clear = {clear!r} beside {str(condition)!r}",
+            expected="only > >= < <= recover so",
         )
     beyond = clear > condition.threshold if condition.wants_high else clear < condition.threshold
     if beyond:
         side = "below" if condition.wants_high else "above"
         raise RuleError(
-            where, field="clear", seen=f"clear = {clear!r} beside {str(condition)!r}", expected=f"a number {side} the threshold"
+            where,
+            field="clear",
+            seen=f"clear = {clear!r} beside {str(condition)!r}",
+            expected=f"a number {side} the threshold",
         )
     return float(clear)

@@ -1,4 +1,4 @@
-"""Tools for testing programs that are monitored, and rules of your own: virtual time, clocks and a channel that keeps notices.
+"""Tools for testing monitored programs and rules of your own: virtual time, clocks, a channel that keeps notices.
 
 With pytest-asyncio (1.4 or newer), tests run on virtual time by this in `conftest.py`:
 

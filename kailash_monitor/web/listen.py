@@ -18,7 +18,10 @@ class Listen:
     def __post_init__(self) -> None:
         if not self.host or not 0 <= self.port <= 65_535:
             raise ConfigurationError(
-                "listen", field="listen", seen=f"{self.host!r}, port {self.port}", expected="a host and a port up to 65535"
+                "listen",
+                field="listen",
+                seen=f"{self.host!r}, port {self.port}",
+                expected="a host and a port up to 65535",
             )
 
     @classmethod
@@ -28,7 +31,10 @@ class Listen:
         bracketed = host.startswith("[") and host.endswith("]")
         if not colon or not (port.isascii() and port.isdigit()) or (":" in host and not bracketed):
             raise ConfigurationError(
-                "listen", field="listen", seen=repr(text), expected="write host:port, such as 127.0.0.1:9464 or [::1]:9464"
+                "listen",
+                field="listen",
+                seen=repr(text),
+                expected="write host:port, such as 127.0.0.1:9464 or [::1]:9464",
             )
         return cls(host.strip("[]") or "127.0.0.1", int(port))
 
