@@ -1,4 +1,4 @@
-"""Silences: somebody asked not to be told about one alert for a while."""
+"""Silences and acknowledgements: what people said about an alert."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -13,25 +13,25 @@ NEXT_INCIDENT_LIMIT: Final = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """No telling about `alert_id` until `ends_at`, or, where `incident` is set, until that incident is over."""
+    """Nobody is told that `alert_id` fires, until `ends_at`.
+
+    With `until_resolved` it is lifted when the alert is resolved, and lasts beyond `ends_at` while the alert is active.
+    """
 
     alert_id: str
-    ends_at: float | None
-    incident: int | None = None
+    ends_at: float
+    until_resolved: bool = False
     author: str = ""
     reason: str = ""
+
+    def over(self, incident: Incident | None, now: float) -> bool:
+        """Whether it has ended; `incident` is the present one of its alert, None where there is none."""
+        goes_on = self.until_resolved and incident is not None and incident.active
+        return now >= self.ends_at and not goes_on
 
     def covers(self, incident: Incident, now: float) -> bool:
         """Whether it speaks of this incident now."""
         return self.alert_id == incident.key.id and not self.over(incident, now)
-
-    def over(self, incident: Incident | None, now: float) -> bool:
-        """Whether it has ended; `incident` is the present one of its alert."""
-        if self.ends_at is not None and now >= self.ends_at:
-            return not (self.incident is not None and incident is not None and incident.active)
-        if self.incident is None or incident is None or incident.number < self.incident:
-            return False
-        return incident.number > self.incident or incident.resolved_at is not None
 
 
 @dataclass(frozen=True, slots=True)

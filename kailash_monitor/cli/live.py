@@ -1,6 +1,7 @@
 """The live view: what is measured, judged and told, on a terminal."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -24,6 +25,8 @@ __all__ = ["screen", "show_live"]
 
 REFRESH: Final = 1.0
 """Seconds between two pictures: numbers that change faster cannot be read."""
+
+_logger = logging.getLogger("kailash_monitor.cli")
 
 SPARK: Final = 24
 SHOWN_ALERTS: Final = 5
@@ -51,6 +54,8 @@ async def show_live(manager: AlertManager, address: Listen, log: LogView) -> Asy
         finally:
             painter.cancel()
             await asyncio.wait([painter])
+            if not painter.cancelled() and (error := painter.exception()) is not None:
+                _logger.error("the live view has failed; the monitoring went on", exc_info=error)
 
 
 async def _paint(live: Live, manager: AlertManager, address: Listen, log: LogView) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 from kailash_monitor.channels import Delivers, NotificationChannel
 from kailash_monitor.delivery.outcome import Delivered, Outcome, Retry
-from kailash_monitor.engine.daemon import call_in_daemon
+from kailash_monitor.engine.daemon import DaemonCalls
 from kailash_monitor.model.notice import Notice
 
 __all__ = ["attempt"]
@@ -18,23 +18,25 @@ ATTEMPTS_OF_A_RAISING_CHANNEL: Final = 3
 """An exception is more likely a defect than an outage: it is not tried for a day."""
 
 
-async def attempt(channel: NotificationChannel, notice: Notice, *, seconds: float = ATTEMPT_SECONDS) -> Outcome:
-    """Give what became of it. Never raises but for cancellation."""
+async def attempt(
+    channel: NotificationChannel, notice: Notice, threads: DaemonCalls, *, seconds: float = ATTEMPT_SECONDS
+) -> Outcome:
+    """Give what became of it; a channel that is no coroutine runs in `threads`. Never raises but for cancellation."""
     try:
         async with asyncio.timeout(seconds):
             if isinstance(channel, Delivers):
                 return await channel.deliver(notice)
-            taken = await _send(channel, notice, seconds)
+            taken = await _send(channel, notice, threads, seconds)
     except TimeoutError:
         return Retry(f"no answer within {seconds:g} s", in_doubt=True)
     except Exception as error:  # the user's code; its text may hold a secret, its type does not
-        return Retry(f"raised {type(error).__name__}", attempts=ATTEMPTS_OF_A_RAISING_CHANNEL)
+        return Retry(f"raised {type(error).__name__}", in_doubt=True, attempts=ATTEMPTS_OF_A_RAISING_CHANNEL)
     return Delivered() if taken else Retry("answered False")
 
 
-async def _send(channel: NotificationChannel, notice: Notice, seconds: float) -> object:
+async def _send(channel: NotificationChannel, notice: Notice, threads: DaemonCalls, seconds: float) -> object:
     send = channel.send_notification
     if inspect.iscoroutinefunction(send):
         return await send(notice.alert, notice.context)
-    answer = await call_in_daemon(send, notice.alert, notice.context, seconds=seconds)
+    answer = await threads.call(send, notice.alert, notice.context, seconds=seconds)
     return await answer if inspect.isawaitable(answer) else answer

@@ -25,6 +25,7 @@ class AlertBook:
 
     def __init__(self) -> None:
         self._incidents: dict[AlertKey, Incident] = {}
+        self._of_rule: dict[str, dict[AlertKey, None]] = {}  # in order of appearance
         self._keys: dict[str, AlertKey] = {}
         self._silences: list[Silence] = []
         self._acknowledged: dict[AlertKey, Acknowledgement] = {}
@@ -34,7 +35,7 @@ class AlertBook:
 
     def judge(self, rule: AlertRule, evaluation: Evaluation, now: float) -> tuple[list[Incident], list[str]]:
         """Take in what `rule` saw: give the incidents that people may have to hear of, and what was wrong in words."""
-        known = [key for key in self._incidents if key.rule == rule.name]
+        known = self._of_rule.get(rule.name, {})
         heard_of: list[Incident] = []
         wrong: list[str] = []
         for key in dict.fromkeys((*known, *evaluation.readings)):
@@ -46,16 +47,19 @@ class AlertBook:
             self._put(key, after)
             if after is not None and (after.active or transition is not None):
                 heard_of.append(after)
+            if transition is not None and transition.after.state is State.RESOLVED:
+                self._lift(key.id)
         return heard_of, wrong
 
     def remove_rule(self, name: str, now: float) -> list[Incident]:
         """End the incidents of a rule that was taken away; give those that people may have to hear of."""
         ended: list[Incident] = []
-        for key in [key for key in self._incidents if key.rule == name]:
+        for key in list(self._of_rule.get(name, {})):
             after, transition = remove(self._incidents[key], now)
             self._put(key, after)
             if after is not None and transition is not None:
                 ended.append(after)
+                self._lift(key.id)
         return ended
 
     def freeze(self, now: float) -> None:
@@ -70,6 +74,7 @@ class AlertBook:
             if incident.resolved_at is not None and now - incident.resolved_at > KEPT_RESOLVED and key not in keep:
                 self._put(key, None)
         self._silences = [silence for silence in self._silences if not silence.over(self.find(silence.alert_id), now)]
+        self._of_rule = {name: keys for name, keys in self._of_rule.items() if keys}
 
     def find(self, alert_id: str) -> Incident | None:
         """Give the present incident of the alert called `alert_id`."""
@@ -78,15 +83,9 @@ class AlertBook:
 
     def silence(self, alert_id: str, seconds: float | None, now: float, *, author: str, reason: str) -> None:
         """Tell nobody about `alert_id` for `seconds`; None: until its present, or else its next, incident is over."""
-        incident = self.find(alert_id)
-        if seconds is not None:
-            silence = Silence(alert_id, now + seconds, author=author, reason=reason)
-        elif incident is not None and incident.state is not State.RESOLVED:
-            silence = Silence(alert_id, None, incident.number, author=author, reason=reason)
-        else:
-            number = 1 if incident is None else incident.number + 1
-            silence = Silence(alert_id, now + NEXT_INCIDENT_LIMIT, number, author=author, reason=reason)
-        self._silences.append(silence)
+        until_resolved = seconds is None
+        ends_at = now + (NEXT_INCIDENT_LIMIT if seconds is None else seconds)
+        self._silences.append(Silence(alert_id, ends_at, until_resolved, author, reason))
 
     def acknowledge(self, alert_id: str, *, author: str) -> bool:
         """Stop the repeats of the alert's present incident; whether it has one."""
@@ -118,11 +117,17 @@ class AlertBook:
     def _put(self, key: AlertKey, incident: Incident | None) -> None:
         if incident is None:
             self._incidents.pop(key, None)
+            self._of_rule.get(key.rule, {}).pop(key, None)
             self._keys.pop(key.id, None)
             self._acknowledged.pop(key, None)
-        else:
-            self._incidents[key] = incident
-            self._keys[key.id] = key
+            return
+        self._incidents[key] = incident
+        self._of_rule.setdefault(key.rule, {})[key] = None
+        self._keys[key.id] = key
+
+    def _lift(self, alert_id: str) -> None:
+        """End the silences that were to last until the alert is resolved."""
+        self._silences = [s for s in self._silences if not (s.until_resolved and s.alert_id == alert_id)]
 
 
 def alert_of(incident: Incident, status: AlertStatus, wall_offset: float) -> Alert:

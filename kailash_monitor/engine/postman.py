@@ -18,6 +18,7 @@ from kailash_monitor.delivery.backoff import Backoff
 from kailash_monitor.delivery.message import Done, GivenUp, Message, TryAgain, Verdict, after_attempt
 from kailash_monitor.engine.attempt import attempt
 from kailash_monitor.engine.book import AlertBook, alert_of
+from kailash_monitor.engine.daemon import DaemonCalls
 from kailash_monitor.engine.lane import Lane
 from kailash_monitor.engine.status import Delivery
 from kailash_monitor.model.alert import AlertStatus
@@ -43,6 +44,7 @@ class _Round:
     channel: NotificationChannel
     lanes: dict[AlertKey, Lane] = field(default_factory=dict[AlertKey, Lane])
     heap: list[tuple[float, int, Lane]] = field(default_factory=list[tuple[float, int, Lane]])
+    threads: DaemonCalls = field(default_factory=lambda: DaemonCalls(AT_ONCE))
     busy: int = 0
     wake: asyncio.Event | None = None
 
@@ -187,7 +189,7 @@ class Postman:
 
     async def _deliver(self, a_round: _Round, lane: Lane, message: Message) -> None:
         try:
-            outcome = await attempt(a_round.channel, message.notice)
+            outcome = await attempt(a_round.channel, message.notice, a_round.threads)
         except asyncio.CancelledError:
             with self._lock:
                 a_round.busy -= 1

@@ -3,12 +3,10 @@
 import asyncio
 import inspect
 import logging
-import threading
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 from kailash_monitor.clock import Clock
-from kailash_monitor.engine.daemon import call_in_daemon
+from kailash_monitor.engine.daemon import DaemonCalls
 from kailash_monitor.instrument.source import Source
 
 __all__ = ["sample_forever"]
@@ -25,13 +23,12 @@ async def sample_forever(source: Source, clock: Clock, sampled: asyncio.Event) -
     A plain `sample` runs in a thread of its own, one at a time: while one hangs, no other is begun. A failure is logged when
     it begins and when it changes, and once more when it is over.
     """
-    sample = source.sample if inspect.iscoroutinefunction(source.sample) else _in_thread(source)
+    threads = DaemonCalls(1)
     trouble = ""
     while True:
         begun = clock.now()
         try:
-            async with asyncio.timeout(SAMPLE_SECONDS):
-                await sample()
+            await _sample(source, threads)
         except Exception as error:  # the source's code, which may be the user's
             seen = f"{type(error).__name__}: {error}"
             if seen != trouble:
@@ -45,15 +42,9 @@ async def sample_forever(source: Source, clock: Clock, sampled: asyncio.Event) -
         await asyncio.sleep(max(0.0, source.every - (clock.now() - begun)))
 
 
-def _in_thread(source: Source) -> Callable[[], Awaitable[object]]:
-    under_way = threading.Lock()
-
-    def once() -> None:
-        if not under_way.acquire(blocking=False):
-            raise TimeoutError("the sample before it still hangs")
-        try:
-            source.sample()
-        finally:
-            under_way.release()
-
-    return lambda: call_in_daemon(once, seconds=SAMPLE_SECONDS)
+async def _sample(source: Source, threads: DaemonCalls) -> None:
+    if inspect.iscoroutinefunction(source.sample):
+        async with asyncio.timeout(SAMPLE_SECONDS):
+            await source.sample()
+    else:
+        await threads.call(source.sample, seconds=SAMPLE_SECONDS)

@@ -79,7 +79,7 @@ def _reason(error: OSError) -> str:
             return "the port is in use; choose another, or 0 for any free one"
         case errno.EACCES:
             return "not permitted; ports below 1024 need a privilege, choose one above"
-        case errno.EADDRNOTAVAIL:
+        case errno.EADDRNOTAVAIL | None:  # since Python 3.13 asyncio gives no number for it
             return "this machine has no such address"
         case _:
             return error.strerror or str(error)
