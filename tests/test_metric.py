@@ -95,6 +95,13 @@ def test_three_ways_to_record_meet_in_one_series(collector: MetricsCollector) ->
     ]
 
 
+def test_equal_values_of_other_types_are_other_labels(collector: MetricsCollector) -> None:
+    flags = collector.counter("flags", labels=("flag",))
+    for value in (1, True, 1.0, "1", [1]):
+        flags.inc(value)
+    assert sorted(series.labels["flag"] for series in flags.metric.series) == ["1", "1.0", "True", "[1]"]
+
+
 def test_an_instrument_without_labels_is_its_own_handle(collector: MetricsCollector) -> None:
     temperature = collector.gauge("temperature")
     temperature.set(21.5)

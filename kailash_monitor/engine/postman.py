@@ -21,6 +21,7 @@ from kailash_monitor.engine.book import AlertBook, alert_of
 from kailash_monitor.engine.daemon import DaemonCalls
 from kailash_monitor.engine.lane import Lane
 from kailash_monitor.engine.status import Delivery
+from kailash_monitor.engine.wakeup import call_on
 from kailash_monitor.model.alert import AlertStatus
 from kailash_monitor.model.notice import Notice
 from kailash_monitor.model.reason import Reason
@@ -97,9 +98,7 @@ class Postman:
         """Take a channel on; it hears of what fires at the next evaluation."""
         with self._lock:
             a_round = self._rounds[name] = _Round(name, channel)
-        loop = self._loop
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._serve_late, a_round)
+        call_on(self._loop, self._serve_late, a_round)
 
     def offer(self, incidents: Iterable[Incident], now: float) -> None:
         """Have every channel told what it is to hear about these."""
@@ -119,9 +118,8 @@ class Postman:
         lane.queued = True
         self._pushes += 1
         heapq.heappush(a_round.heap, (max(now, lane.not_before), self._pushes, lane))
-        loop = self._loop
-        if loop is not None and a_round.wake is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(a_round.wake.set)
+        if a_round.wake is not None:
+            call_on(self._loop, a_round.wake.set)
 
     # -- the loops -----------------------------------------------------------------------------------------------------
 
@@ -152,7 +150,16 @@ class Postman:
                         async with asyncio.timeout(self._next_in(a_round, self._clock.now())):
                             await wake.wait()
         finally:
-            a_round.wake = None
+            self._interrupt(a_round)
+
+    def _interrupt(self, a_round: _Round) -> None:
+        """Take note that the attempts under way were cancelled: their channels may have heard them."""
+        with self._lock:
+            a_round.wake, a_round.busy, now = None, 0, self._clock.now()
+            for lane in a_round.lanes.values():
+                if lane.busy:
+                    lane.interrupt()
+                    self._queue(a_round, lane, now)
 
     def _next_in(self, a_round: _Round, now: float) -> float | None:
         with self._lock:
@@ -188,14 +195,7 @@ class Postman:
         return Notice(self._new_id(), KIND_OF[reason], alert, sent_at=wall, extra=extra)
 
     async def _deliver(self, a_round: _Round, lane: Lane, message: Message) -> None:
-        try:
-            outcome = await attempt(a_round.channel, message.notice, a_round.threads)
-        except asyncio.CancelledError:
-            with self._lock:
-                a_round.busy -= 1
-                lane.interrupt()
-                self._queue(a_round, lane, self._clock.now())
-            raise
+        outcome = await attempt(a_round.channel, message.notice, a_round.threads)
         with self._lock:
             now = self._clock.now()
             verdict = after_attempt(message, outcome, now, backoff=self._backoff, luck=self._luck())

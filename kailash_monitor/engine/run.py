@@ -5,6 +5,8 @@ import os
 from concurrent.futures import Future
 from typing import Final
 
+from kailash_monitor.engine.wakeup import call_on
+
 __all__ = ["Run"]
 
 
@@ -40,12 +42,8 @@ class Run:
     def stop(self) -> None:
         """Have it end, from any thread. Nothing happens where it is over."""
         self.stopping = True
-        if self.over:
-            return
-        try:
-            self.loop.call_soon_threadsafe(self.stop_now.set)
-        except RuntimeError:  # the loop was closed this very moment
-            return
+        if not self.over:
+            call_on(self.loop, self.stop_now.set)
 
     def end(self) -> None:
         """Note that it is over."""

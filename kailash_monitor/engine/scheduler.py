@@ -10,6 +10,7 @@ from typing import Final
 
 from kailash_monitor.clock import Clock
 from kailash_monitor.engine.grid import Grid
+from kailash_monitor.engine.wakeup import call_on
 
 __all__ = ["Scheduler", "Turn"]
 
@@ -123,6 +124,6 @@ class Scheduler:
             return None
 
     def _notify(self) -> None:
-        loop, wake = self._loop, self._wake
-        if loop is not None and wake is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(wake.set)
+        wake = self._wake
+        if wake is not None:
+            call_on(self._loop, wake.set)

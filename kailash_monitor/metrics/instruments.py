@@ -34,6 +34,8 @@ class _Instrument(Generic[T]):
 
     def labels(self, *values: object) -> T:
         """Give the handle of these label values; a MetricError where their number is not that of the labels."""
+        if not all(type(value) is str for value in values):
+            values = tuple(map(str, values))  # 1, 1.0 and True are equal, and not the same label
         handle = self._handles.get(values)
         if handle is not None:
             return handle

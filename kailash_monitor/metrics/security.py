@@ -56,6 +56,7 @@ class SecurityMetrics(MetricsCollector):
         details: Mapping[str, object] | None = None,
     ) -> None:
         """Count a violation. A type that begins with sql, code, path or credential counts as an attempt of that kind too."""
+        severity = MetricSeverity(severity)  # its word will do as well
         self._violations.inc(violation_type, severity.value, source)
         for kind, attempts in self._attempts.items():
             if violation_type.startswith(kind.partition("_")[0]):
