@@ -147,6 +147,43 @@ async def test_alert_lifecycle(clock: VirtualClock, registry: MetricsRegistry, c
     )
 
 
+def test_alert_lifecycle_through_the_blocking_facade(capsys: pytest.CaptureFixture[str]) -> None:
+    registry = MetricsRegistry()
+    validation, security = ValidationMetrics(), SecurityMetrics()
+    registry.register_collector("validation", validation)
+    registry.register_collector("security", security)
+    alert_manager = BlockingAlertManager(registry)
+    alert_manager.add_rule(
+        AlertRule("high_validation_failures", "Many fail", AlertSeverity.WARNING, "validation_failure", "> 5", 5)
+    )
+    alert_manager.add_rule(
+        AlertRule("security_violations", "Violations", AlertSeverity.CRITICAL, "security_violations_total", "> 0", 0)
+    )
+    for _ in range(6):
+        validation.record_validation_attempt("A", False, 10.0)
+    security.record_security_violation("sql_injection", MetricSeverity.CRITICAL, "DB")
+    alert_manager.start()
+    deadline = time.monotonic() + 5
+    while len(alert_manager.get_active_alerts()) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+    active_alerts = alert_manager.get_active_alerts()
+    for alert in active_alerts:
+        print(f"Alert: {alert.title} - {alert.severity.value}")
+        print(f"Status: {alert.status.value}")
+        print(f"Fired at: {alert.fired_at}")
+
+    alert_manager.silence_alert("high_validation_failures_validation")
+    alert_manager.acknowledge_alert("security_violations_security")
+    all_alerts = alert_manager.get_all_alerts()
+    alert_manager.stop()
+    assert {a.id: a.status for a in all_alerts} == {
+        "high_validation_failures_validation": AlertStatus.SILENCED,
+        "security_violations_security": AlertStatus.ACKNOWLEDGED,
+    }
+    assert capsys.readouterr().out.count("Status: firing\n") == 2
+
+
 async def test_alert_lifecycle_shows_the_resolved_for_a_while(clock: VirtualClock, registry: MetricsRegistry) -> None:
     validation = ValidationMetrics(clock=clock)
     registry.register_collector("validation", validation)

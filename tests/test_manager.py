@@ -497,6 +497,7 @@ async def test_rule_status_and_health_tell_how_it_goes(manager: AlertManager, ap
         assert busy.next_evaluation > busy.last_evaluation
         assert repr(manager) == "<AlertManager running, 6 rules, 1 alerts active>"
     assert manager.rule_status()[0].next_evaluation is None
+    assert manager.rule_status()[0].evaluations == busy.evaluations
 
 
 async def test_resolved_alerts_are_shown_for_a_quarter_of_an_hour(manager: AlertManager, app: MetricsCollector) -> None:

@@ -6,27 +6,26 @@ import random
 import threading
 import uuid
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self
 
-from kailash_monitor.alerting.incident import Incident, State
+from kailash_monitor.alerting.incident import Incident
 from kailash_monitor.channels import NotificationChannel, channel_name
 from kailash_monitor.engine.book import AlertBook, alert_of
 from kailash_monitor.engine.completion import Completion
-from kailash_monitor.engine.evaluator import Evaluation, evaluate
+from kailash_monitor.engine.evaluator import evaluate
 from kailash_monitor.engine.postman import Postman
+from kailash_monitor.engine.rulebook import RuleBook
 from kailash_monitor.engine.run import Run
 from kailash_monitor.engine.sampler import sample_forever
 from kailash_monitor.engine.scheduler import Scheduler
 from kailash_monitor.engine.status import Delivery, Health, RuleStatus
-from kailash_monitor.errors import ChannelError, ConfigurationError, LifecycleError, RuleError
+from kailash_monitor.errors import ChannelError, ConfigurationError, LifecycleError
 from kailash_monitor.instrument.source import Source
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.model.alert import Alert
 from kailash_monitor.model.durations import Duration, parse_duration
-from kailash_monitor.rules import AlertRule, Value, check_fits
+from kailash_monitor.rules import AlertRule
 
 __all__ = ["AlertManager"]
 
@@ -37,15 +36,6 @@ HOUSEKEEPING: Final = 60.0
 """Seconds between two rounds of forgetting what is over."""
 
 _logger = logging.getLogger("kailash_monitor.engine")
-
-
-@dataclass(slots=True)
-class _Judged:
-    """What came of a rule's last evaluation."""
-
-    at: float
-    value: float | None
-    error: str | None
 
 
 class AlertManager:
@@ -76,9 +66,8 @@ class AlertManager:
         self.failure: BaseException | None = None
         self._stop_timeout = parse_duration(stop_timeout)
         self._clock = registry.clock
-        self._lock = threading.RLock()  # guards rules, judged, the book, the postman's rounds and the scheduler's turns
-        self._rules: dict[str, AlertRule] = {}
-        self._judged: dict[str, _Judged] = {}
+        self._lock = threading.RLock()  # guards the rulebook, the book, the postman's rounds and the scheduler's turns
+        self._rulebook = RuleBook()
         self._sources: list[Source] = []
         self._book = AlertBook()
         self._scheduler = Scheduler(self._clock, self._lock, self._judge)
@@ -88,7 +77,7 @@ class AlertManager:
 
     def __repr__(self) -> str:
         state = "running" if self.running else "not running"
-        return f"<AlertManager {state}, {len(self._rules)} rules, {len(self.get_active_alerts())} alerts active>"
+        return f"<AlertManager {state}, {len(self.rules)} rules, {len(self.get_active_alerts())} alerts active>"
 
     # -- what it judges and whom it tells ------------------------------------------------------------------------------
 
@@ -96,7 +85,7 @@ class AlertManager:
     def rules(self) -> dict[str, AlertRule]:
         """The rules by name."""
         with self._lock:
-            return dict(self._rules)
+            return dict(self._rulebook.rules)
 
     @property
     def notification_channels(self) -> list[NotificationChannel]:
@@ -111,18 +100,16 @@ class AlertManager:
         not fit the metric.
         """
         with self._lock:
-            self._check(rule)
-            self._rules[rule.name] = rule
+            self._rulebook.add(rule, self.metrics_registry.get_all_collectors())
             if rule.enabled:
                 self._scheduler.add(rule.name, rule.evaluation_interval)
 
     def remove_rule(self, name: str) -> None:
         """Take the rule called `name` away. Its alerts end, and whoever was told of them is told so."""
         with self._lock:
-            if self._rules.pop(name, None) is None:
+            if not self._rulebook.remove(name):
                 return
             self._scheduler.remove(name)
-            self._judged.pop(name, None)
             now = self._clock.now()
             self._postman.offer(self._book.remove_rule(name, now), now)
 
@@ -147,26 +134,6 @@ class AlertManager:
         self.metrics_registry.register_collector(source.name, source.collector)
         with self._lock:
             self._sources.append(source)
-
-    def _check(self, rule: AlertRule) -> None:
-        where = f"rule {rule.name!r}"
-        if rule.name in self._rules:
-            raise RuleError(where, field="name", seen="a second rule of that name", expected="give it another name")
-        collectors = self.metrics_registry.get_all_collectors()
-        for name, collector in collectors.items():
-            metric = collector.get_metric(rule.metric_name)
-            if metric is not None and rule.collector in (None, name):
-                check_fits(rule, metric)
-        mine = _ids(rule, list(collectors))
-        for other in self._rules.values():
-            shared = mine & _ids(other, list(collectors))
-            if shared:
-                raise RuleError(
-                    where,
-                    field="name",
-                    seen=f"the alert id {min(shared)!r}, which rule {other.name!r} uses as well",
-                    expected="ids are <rule>_<collector>: rename one of the rules",
-                )
 
     # -- running -------------------------------------------------------------------------------------------------------
 
@@ -271,28 +238,19 @@ class AlertManager:
 
     def _judge(self, name: str, now: float) -> None:
         """One tick of one rule: read, decide, have people told."""
-        rule = self._rules.get(name)
+        rule = self._rulebook.rules.get(name)
         if rule is None:
             return
         evaluation = evaluate(rule, self.metrics_registry.get_all_collectors(), now)
         with self._lock:
-            if self._rules.get(name) is not rule:
+            if self._rulebook.rules.get(name) is not rule:
                 return  # taken away meanwhile
             heard_of, wrong = self._book.judge(rule, evaluation, now)
             self._postman.offer(heard_of, now)
-            self._note(rule, evaluation, wrong, now)
+            self._rulebook.note(rule, evaluation, wrong, now)
             if now - self._tidied >= HOUSEKEEPING:
                 self._tidied = now
                 self._book.forget(now, self._postman.alerts_under_way())
-
-    def _note(self, rule: AlertRule, evaluation: Evaluation, wrong: list[str], now: float) -> None:
-        error = "; ".join([*(f"{where}: {what}" for where, what in evaluation.failed.items()), *wrong]) or None
-        before = self._judged.get(rule.name)
-        if error and (before is None or before.error != error):
-            _logger.warning("rule %r cannot be judged: %s", rule.name, error)
-        values = [reading.value for reading in evaluation.readings.values() if isinstance(reading, Value)]
-        worst = (max if rule.condition.wants_high else min)(values, default=None)
-        self._judged[rule.name] = _Judged(now, worst, error)
 
     # -- what there is to see ------------------------------------------------------------------------------------------
 
@@ -320,23 +278,7 @@ class AlertManager:
         """Give every rule with what came of its last evaluation."""
         with self._lock:
             offset = self._clock.wall() - self._clock.now()
-            states: dict[str, set[State]] = {}
-            for incident in self._book:
-                states.setdefault(incident.key.rule, set()).add(incident.state)
-            return [self._rule_status(rule, states.get(rule.name, set()), offset) for rule in self._rules.values()]
-
-    def _rule_status(self, rule: AlertRule, states: set[State], offset: float) -> RuleStatus:
-        judged, turn = self._judged.get(rule.name), self._scheduler.turns.get(rule.name)
-        return RuleStatus(
-            rule=rule,
-            state=_state_word(rule, states, judged),
-            value=judged.value if judged else None,
-            last_evaluation=_wall(judged.at, offset) if judged else None,
-            next_evaluation=_wall(turn.due, offset) if turn and self.running else None,
-            evaluations=turn.evaluations if turn else 0,
-            late=turn.late if turn else 0,
-            error=judged.error if judged else None,
-        )
+            return self._rulebook.status(self._book, self._scheduler.turns, offset, running=self.running)
 
     def deliveries(self) -> list[Delivery]:
         """Give the last 200 attempts to tell a channel, oldest first."""
@@ -346,10 +288,9 @@ class AlertManager:
     def health(self) -> Health:
         """Say whether it does its work."""
         with self._lock:
-            ready = all(name in self._judged for name, rule in self._rules.items() if rule.enabled)
             return Health(
                 running=self.running,
-                ready=self.running and ready,
+                ready=self.running and self._rulebook.all_judged,
                 overdue=self._scheduler.overdue(self._clock.now()) if self.running else 0.0,
                 failure=None if self.failure is None else f"{type(self.failure).__name__}: {self.failure}",
             )
@@ -375,26 +316,6 @@ class AlertManager:
         """Say that somebody is on it: no repeats for this incident. The result is whether the alert is there."""
         with self._lock:
             return Completion.of(self._book.acknowledge(alert_id, author=author))
-
-
-def _ids(rule: AlertRule, collectors: list[str]) -> set[str]:
-    """Give the ids the rule's alerts can have, label groups aside."""
-    return {f"{rule.name}_{name}" for name in (collectors if rule.collector is None else [rule.collector])}
-
-
-def _state_word(rule: AlertRule, states: set[State], judged: _Judged | None) -> str:
-    if not rule.enabled:
-        return "disabled"
-    for state in (State.FIRING, State.RECOVERING, State.PENDING):
-        if state in states:
-            return str(state.value)
-    if judged is not None and judged.error:
-        return "error"
-    return "waiting" if judged is None or judged.value is None else "inactive"
-
-
-def _wall(at: float, offset: float) -> datetime:
-    return datetime.fromtimestamp(at + offset, UTC)
 
 
 def _log_report(collector: str, text: str) -> None:

@@ -5,14 +5,14 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import pairwise
 from typing import Final, Protocol, TypeVar
 
 from kailash_monitor.clock import Clock
 from kailash_monitor.errors import MetricError, ValueRefused
+from kailash_monitor.metrics.definition import check_bounds, check_label_names, in_words
 from kailash_monitor.metrics.series import CallbackSeries, CounterSeries, DistributionSeries, GaugeSeries, Series
 from kailash_monitor.model.durations import Duration, parse_duration
-from kailash_monitor.model.labels import NO_LABELS, Labels, valid_label_name
+from kailash_monitor.model.labels import NO_LABELS, Labels
 from kailash_monitor.model.metric import Metadata, MetricType
 from kailash_monitor.model.snapshot import MetricSnapshot
 from kailash_monitor.model.window import (
@@ -31,9 +31,6 @@ DEFAULT_WINDOW: Final = 300.0
 
 OVERFLOW: Final = Labels({"overflow": "true"})
 """Where label sets past the limit are counted, so that totals stay exact."""
-
-SECONDS_BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""The default buckets of the Prometheus client libraries, made for request durations."""
 
 
 class MetricOwner(Protocol):
@@ -87,10 +84,10 @@ class Metric:
         bounds: Sequence[float] | None = None,
         callback: Callable[[float], float | None] | None = None,
     ) -> None:
-        _check_label_names(metadata, label_names or ())
+        check_label_names(metadata, label_names or ())
         self.metadata: Final = metadata
         self.label_names: Final = None if label_names is None else tuple(label_names)
-        self.bounds: Final = _check_bounds(metadata, bounds)
+        self.bounds: Final = check_bounds(metadata, bounds)
         self.refused = 0
         self.overflowed = 0
         self._owner = owner
@@ -141,12 +138,12 @@ class Metric:
     def _make(self, key: Labels) -> Series:
         names = tuple(key)
         if self.label_names is None:
-            _check_label_names(self.metadata, names)
+            check_label_names(self.metadata, names)
         elif set(names) != set(self.label_names):
             raise MetricError(
                 f"metric {self.name!r}",
-                seen=f"the labels {_words(names)}",
-                expected=f"it has the labels {_words(self.label_names)}",
+                seen=f"the labels {in_words(names)}",
+                expected=f"it has the labels {in_words(self.label_names)}",
             )
         with self._lock:
             overflows = len(self._series) >= self._owner.max_series and key not in self._series
@@ -322,39 +319,6 @@ def _merge_gauges(windows: Sequence[GaugeWindow]) -> GaugeWindow:
     )
 
 
-def _check_label_names(metadata: Metadata, names: Sequence[str]) -> None:
-    for name in names:
-        if not valid_label_name(name) or (name == "le" and metadata.type in _DISTRIBUTIONS):
-            raise MetricError(
-                f"metric {metadata.name!r}",
-                seen=f"the label name {name!r}",
-                expected="letters, digits and underscores, no digit first, not `__…`, and not `le` on a distribution",
-            )
-    if len(set(names)) != len(names):
-        raise MetricError(f"metric {metadata.name!r}", seen=f"the labels {_words(names)}", expected="each name once")
-
-
-def _check_bounds(metadata: Metadata, bounds: Sequence[float] | None) -> tuple[float, ...]:
-    if metadata.type not in _DISTRIBUTIONS:
-        if bounds is not None:
-            raise MetricError(f"metric {metadata.name!r}", seen="buckets", expected=f"a {metadata.type.value} has none")
-        return ()
-    if bounds is None:
-        scale = 1000.0 if metadata.unit in ("milliseconds", "ms") else 1.0
-        return tuple(bound * scale for bound in SECONDS_BOUNDS)
-    given = tuple(float(bound) for bound in bounds if bound != math.inf)
-    if not given or not all(map(math.isfinite, given)) or any(a >= b for a, b in pairwise(given)):
-        raise MetricError(
-            f"metric {metadata.name!r}", seen=f"the buckets {list(bounds)!r}", expected="finite bounds in rising order"
-        )
-    return given
-
-
-def _words(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names)) or "none"
-
-
-_DISTRIBUTIONS: Final = (MetricType.HISTOGRAM, MetricType.TIMER)
 _NAMES: Final[dict[type[object], str]] = {
     CounterSeries: "a counter",
     GaugeSeries: "a gauge",
