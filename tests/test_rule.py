@@ -92,7 +92,7 @@ def test_the_guides_positional_form() -> None:
 
 def test_rules_from_mappings() -> None:
     made = AlertRule.from_mapping({"name": "n", "metric": "m", "condition": "> 5", "severity": "ERROR", "hold": "1m"})
-    assert (made.description, made.severity, made.metric_name, made.hold) == ("n", AlertSeverity.ERROR, "m", 60)
+    assert (made.description, made.severity, made.metric_name, made.hold) == ("", AlertSeverity.ERROR, "m", 60)
     assert AlertRule.from_mapping({"name": "n", "metric_name": "m", "condition": "> 5"}).severity is AlertSeverity.WARNING
     with pytest.raises(
         RuleError, match="rule 'n': the unknown key 'evalution_interval'; did you mean 'evaluation_interval'"

@@ -1,5 +1,6 @@
 """One HTTP request of a channel, and what its answer means for the message."""
 
+import os
 from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -32,7 +33,7 @@ async def post(url: str, body: bytes, headers: Mapping[str, str], *, seconds: fl
     except aiohttp.InvalidURL:
         return Rejected("the address is not a URL")
     except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError) as error:
-        return Retry(f"no connection: {type(error).__name__}")  # its text can contain the address, which can be a secret
+        return Retry(f"no connection: {_reason(error)}")
     except aiohttp.ClientError as error:
         return Retry(f"connection lost: {type(error).__name__}", in_doubt=True)
 
@@ -45,6 +46,12 @@ def classify(status: int, headers: Mapping[str, str], *, now: float) -> Outcome:
     if status in _RETRIED or status >= 500:
         return Retry(why, after=_retry_after(headers.get("Retry-After"), now))
     return Rejected(why)
+
+
+def _reason(error: Exception) -> str:
+    """Say what the system said; the text of the error itself can hold the address, which can be a secret."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if isinstance(number, int) and number > 0 else type(error).__name__
 
 
 def _retry_after(text: str | None, now: float) -> float | None:

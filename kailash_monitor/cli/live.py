@@ -149,7 +149,7 @@ def _alerts(alerts: Sequence[Alert], now: datetime) -> RenderableType:
     for alert in shown[:SHOWN_ALERTS]:
         over = alert.status is AlertStatus.RESOLVED
         since = alert.resolved_at if over else alert.fired_at
-        ago = "" if since is None else format_duration(max(1.0, (now - since).total_seconds()))
+        ago = "" if since is None else format_duration(max(1, round((now - since).total_seconds())))
         table.add_row(
             Text(alert.status.value, style="green" if over else "bold red"),
             alert.severity.value,

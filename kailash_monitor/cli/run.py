@@ -35,8 +35,8 @@ async def _run(monitor: Monitor, *, listen: Listen | None, seconds: float | None
         async with AsyncExitStack() as running:
             server = await _serve(monitor, listen)
             running.push_async_callback(server.close)
-            await running.enter_async_context(manager)
             _say_hello(monitor, server)
+            await running.enter_async_context(manager)
             if view is not None:
                 await running.enter_async_context(show_live(manager, server.address, view))
             with suppress(TimeoutError):

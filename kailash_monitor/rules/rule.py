@@ -117,7 +117,7 @@ class AlertRule:
     def from_mapping(cls, mapping: Mapping[str, Any]) -> "AlertRule":  # Any: whatever a settings file holds
         """Make a rule of a plain dictionary whose keys are the parameters; `metric` may stand for `metric_name`.
 
-        Where left out, `description` is the name, `severity` is "warning". An unknown key is a RuleError.
+        Where left out, `description` is empty, `severity` is "warning". An unknown key is a RuleError.
         """
         given = dict(mapping)
         where = f"rule {given.get('name')!r}"
@@ -131,7 +131,7 @@ class AlertRule:
         for key in ("name", "metric_name", "condition"):
             if key not in given:
                 raise RuleError(where, field=key, seen=f"no {key}", expected="a rule needs name, metric_name and condition")
-        return cls(**{"description": str(given["name"]), "severity": "warning", **given})
+        return cls(**{"description": "", "severity": "warning", **given})
 
 
 _PARAMETERS = tuple(inspect.signature(AlertRule.__init__).parameters)[1:]
