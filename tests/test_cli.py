@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,11 +45,23 @@ def running(*arguments: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
         assert program.stdout is not None
         for line in program.stdout:
             if found := re.search(r"http://([\d.:]+)/metrics", line):
+                _wait_until_ready(found[1])
                 yield program, found[1]
                 break
     finally:
         program.kill()
         program.communicate()
+
+
+def _wait_until_ready(address: str) -> None:
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            ask(address, "/readyz")
+            return
+        except urllib.error.HTTPError:
+            assert time.monotonic() < deadline, "it was not ready in ten seconds"
+            time.sleep(0.05)
 
 
 def ask(address: str, path: str) -> str:
@@ -64,7 +77,8 @@ def test_without_configuration_it_watches_and_serves_this_machine() -> None:
             assert f"\nkailash_{name}" in page
         assert set(json.loads(ask(address, "/metrics/json"))) == {"host", "process", "loop"}
         assert len(json.loads(ask(address, "/api/rules"))["rules"]) == 6
-        assert json.loads(ask(address, "/api/alerts"))["alerts"] == []
+        alerts = json.loads(ask(address, "/api/alerts"))["alerts"]
+        assert [alert["status"] for alert in alerts if alert["status"] != "pending"] == []  # the machine may be busy
         assert json.loads(ask(address, "/healthz"))["status"] == "ok"
         assert json.loads(ask(address, "/readyz"))["ready"]
         begun = time.monotonic()
