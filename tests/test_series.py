@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from kailash_monitor.metrics.recorder import locked_without_gil
 from kailash_monitor.metrics.series import CallbackSeries, CounterSeries, DistributionSeries, GaugeSeries
 from kailash_monitor.model.labels import NO_LABELS
 from kailash_monitor.testing import ManualClock
@@ -176,6 +177,41 @@ def test_count_sum_and_buckets_agree_in_every_read(timer: DistributionSeries, ti
     reader.join()
     assert torn == []
     assert timer.window(60, time.now()).count == 15_000
+
+
+@pytest.mark.usefixtures("restless_threads")
+def test_without_the_gil_every_recording_holds_the_lock(counter: CounterSeries) -> None:
+    held: list[bool] = []
+
+    class Watched(CounterSeries):
+        __slots__ = ()
+
+        def inc(self, by: float = 1.0) -> None:
+            held.append(self._lock._is_owned())  # type: ignore[attr-defined]  # no public way to ask
+            super().inc(by)
+
+    record = locked_without_gil(Watched.inc, gil=False)
+    series = Watched(NO_LABELS, now=lambda: 0.0, born=0.0, refuse=lambda value, why: None)
+    _in_threads(4, lambda: [record(series) for _ in range(1_000)][0])
+    assert (series.total, len(held), all(held)) == (4_000, 4_000, True)
+    assert locked_without_gil(CounterSeries.inc, gil=True) is CounterSeries.inc
+
+
+def test_numbers_the_fast_way_does_not_know_go_the_slow_one(
+    counter: CounterSeries, gauge: GaugeSeries, timer: DistributionSeries
+) -> None:
+    from fractions import Fraction
+
+    for value in (1.0, 2, True, Fraction(1, 2), 1e301):
+        counter.inc(value)  # type: ignore[arg-type]
+        gauge.set(value)  # type: ignore[arg-type]
+        timer.observe(value)  # type: ignore[arg-type]
+    for value in (0.0, -1.0):
+        timer.observe(value)
+    assert counter.total == 1e301
+    found, seen = gauge.window(10, 100.0), timer.window(10, 100.0)
+    assert (found.count, found.min, found.max, found.last) == (5, 0.5, 1e301, 1e301)
+    assert (seen.count, seen.min, seen.max, seen.latest) == (7, -1.0, 1e301, -1.0)
 
 
 def test_a_series_says_what_it_is(counter: CounterSeries) -> None:

@@ -142,7 +142,7 @@ class MetricsCollector:
 
     def increment(self, name: str, value: float = 1, labels: Labels | None = None) -> None:
         """Add `value` to a counter, made on first use."""
-        self._metric(name, MetricType.COUNTER).child(labels, CounterSeries).inc(value)
+        (self._metrics.get(name) or self._metric(name, MetricType.COUNTER)).child(labels, CounterSeries).inc(value)
 
     def set_gauge(self, name: str, value: float, labels: Labels | None = None) -> None:
         """Set a gauge, made on first use."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Self
 
 from kailash_monitor.metrics.history import History, inside
-from kailash_monitor.metrics.recorder import RECENT_POINTS, Recorder, Refuse
+from kailash_monitor.metrics.recorder import RECENT_POINTS, Recorder, Refuse, locked_without_gil
 from kailash_monitor.model.labels import Labels
 from kailash_monitor.model.snapshot import Point, Sample
 from kailash_monitor.model.window import GaugeWindow
@@ -20,14 +20,6 @@ class _GaugeSlot:
         self.first_at = self.last_at = first_at
         self.last = self.min = self.max = self.sum = value
         self.count = 1
-
-    def set(self, at: float, value: float) -> None:
-        self.last_at = max(self.last_at, at)
-        self.last = value
-        self.min = min(self.min, value)
-        self.max = max(self.max, value)
-        self.sum += value
-        self.count += 1
 
     def absorb(self, newer: Self, /) -> None:
         self.last_at = newer.last_at
@@ -48,28 +40,39 @@ class GaugeSeries(Recorder):
         self._open: _GaugeSlot | None = None
         self._closed: History[_GaugeSlot] = History()
 
+    @locked_without_gil
     def set(self, value: float) -> None:
         """Say what the value is now; one that is not finite is dropped and counted."""
-        number = self._number(value)
-        if number is not None:
-            with self._lock:
-                self._put(self._now(), number)
+        now = self._now()
+        slot: _GaugeSlot = self._open  # type: ignore[assignment]  # None only where it rolls over at once
+        # between the extremes so far is finite, too; a new extreme is rare, and set on the slow way
+        if now < self._rolls_at and (value.__class__ is float or value.__class__ is int) and slot.min <= value <= slot.max:
+            slot.last = value
+            slot.last_at = now
+            slot.sum += value
+            slot.count += 1
+        else:
+            number = self._number(value)
+            if number is not None:
+                self._set_slowly(lambda last: number)
 
     def add(self, delta: float) -> None:
         """Move the value by `delta`; it begins at 0."""
         number = self._number(delta)
         if number is not None:
-            with self._lock:
-                self._put(self._now(), (self._open.last if self._open else 0.0) + number)
+            self._set_slowly(lambda last: last + number)
 
-    def _put(self, at: float, value: float) -> None:
-        if self._open is not None and at < self._rolls_at:
-            self._open.set(at, value)
-            return
-        if self._open is not None:
-            self._closed.append(self._open)
-        self._open = _GaugeSlot(at, value)
-        self._rolls_at = math.floor(at) + 1.0
+    def _set_slowly(self, change: Callable[[float], float]) -> None:
+        with self._lock:
+            at, slot = self._now(), self._open
+            value = change(0.0 if slot is None else slot.last)
+            if slot is None or at >= self._rolls_at:
+                if slot is not None:
+                    self._closed.append(slot)
+                self._open = _GaugeSlot(at, value)
+                self._rolls_at = math.floor(at) + 1.0
+            else:
+                slot.absorb(_GaugeSlot(at, value))
 
     @property
     def set_at(self) -> float:

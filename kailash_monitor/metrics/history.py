@@ -68,7 +68,7 @@ class History(Generic[S]):
             self._levels.append(deque())
         slots = self._levels[level]
         width = 1 << level
-        if slots and slots[-1].last_at // width == slot.last_at // width:
+        if slots and slots[-1].first_at // width == slot.first_at // width:
             slots[-1].absorb(slot)
             return
         slots.append(slot)

@@ -11,6 +11,7 @@ Without labels the instrument itself is the handle: `.inc()`, `.set(1.5)`, `.obs
 from typing import Final, Generic, TypeVar
 
 from kailash_monitor.errors import MetricError
+from kailash_monitor.metrics.counter_series import ONE
 from kailash_monitor.metrics.metric import Metric
 from kailash_monitor.metrics.series import CounterSeries, DistributionSeries, GaugeSeries, Series
 
@@ -27,15 +28,20 @@ class _Instrument(Generic[T]):
     def __init__(self, metric: Metric, kind: type[T]) -> None:
         self.metric: Final = metric
         self._kind = kind
-        self._handles: dict[tuple[object, ...], T] = {}
+        self._handles: dict[tuple[object, ...], T] = {}  # by texts only
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.metric.name} {self.metric.label_names}>"
 
     def labels(self, *values: object) -> T:
         """Give the handle of these label values; a MetricError where their number is not that of the labels."""
-        if not all(type(value) is str for value in values):
-            values = tuple(map(str, values))  # 1, 1.0 and True are equal, and not the same label
+        try:
+            return self._handles[values]
+        except (KeyError, TypeError):  # TypeError: what cannot be hashed is a label all the same
+            return self._find(tuple(map(str, values)))
+
+    def _find(self, values: tuple[str, ...]) -> T:
+        """Give the handle of values that are texts by now: 1, 1.0 and True are equal, and not the same label."""
         handle = self._handles.get(values)
         if handle is not None:
             return handle
@@ -57,9 +63,13 @@ class Counter(_Instrument[CounterSeries]):
 
     __slots__ = ()
 
-    def inc(self, *values: object, by: float = 1.0) -> None:
+    def inc(self, *values: object, by: float = ONE) -> None:
         """Add `by` to the series of these label values."""
-        self.labels(*values).inc(by)
+        try:
+            handle = self._handles[values]
+        except (KeyError, TypeError):
+            handle = self.labels(*values)
+        handle.inc(by)
 
 
 class Gauge(_Instrument[GaugeSeries]):

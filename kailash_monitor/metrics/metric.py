@@ -29,6 +29,9 @@ __all__ = ["OVERFLOW", "Metric", "MetricOwner", "MetricPoint"]
 DEFAULT_WINDOW: Final = 300.0
 """Five minutes: the window of the guide's calls that do not name one, and of its rules."""
 
+KNOWN_PER_SERIES: Final = 2
+"""Orders in which the labels of one series may be given and are remembered: more than a program's source has."""
+
 OVERFLOW: Final = Labels({"overflow": "true"})
 """Where label sets past the limit are counted, so that totals stay exact."""
 
@@ -94,6 +97,7 @@ class Metric:
         self._born = owner.clock.now()
         self._lock = threading.Lock()  # guards the making of series and what has been reported
         self._series: dict[Labels, Series] = {}
+        self._known: dict[tuple[tuple[str, object], ...], Series] = {}  # by labels as they are given; texts only
         self._reported: set[str] = set()
         if callback is not None:
             self._series[NO_LABELS] = CallbackSeries(NO_LABELS, callback)
@@ -123,16 +127,26 @@ class Metric:
 
         Label names that the metric does not have, or a `kind` that is not the metric's, are a MetricError.
         """
-        key = NO_LABELS if not labels else Labels(labels)
-        series = self._series.get(key)
-        if series is None:
-            series = self._make(key)
-        if not isinstance(series, kind):
+        items = (*labels.items(),) if labels else ()
+        try:
+            series = self._known[items]
+        except (KeyError, TypeError):  # TypeError: what cannot be hashed is a label all the same
+            series = self._remember(items, self._find(Labels(labels) if labels else NO_LABELS))
+        if series.__class__ is not kind:
             raise MetricError(
                 f"metric {self.name!r}",
                 seen=f"recorded as {_NAMES[kind]}",
                 expected=f"it is a {self.metric_type.value}",
             )
+        return series
+
+    def _find(self, key: Labels) -> Series:
+        return self._series.get(key) or self._make(key)
+
+    def _remember(self, items: tuple[tuple[str, object], ...], series: Series) -> Series:
+        """Keep the way from these very labels to their series: making Labels of them takes longer than all the rest."""
+        if len(self._known) < KNOWN_PER_SERIES * self._owner.max_series and all(type(value) is str for _, value in items):
+            self._known[items] = series
         return series
 
     def _make(self, key: Labels) -> Series:

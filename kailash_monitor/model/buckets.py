@@ -8,17 +8,17 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["bucket_middle", "bucket_of", "percentile"]
+__all__ = ["OFFSET", "PER_DOUBLING", "bucket_middle", "bucket_of", "percentile"]
 
-_PER_DOUBLING: Final = 16
-_OFFSET: Final = 20_000  # above 16 · 1075, the index of the smallest float: indices of positive values stay positive
+PER_DOUBLING: Final = 16
+OFFSET: Final = 20_000  # above 16 · 1075, the index of the smallest float: indices of positive values stay positive
 
 
 def bucket_of(value: float) -> int:
     """Give the index of the bucket of `value`. Indices rise with the values; 0 is the bucket of zero alone."""
     if value == 0:
         return 0
-    index = math.ceil(math.log2(abs(value)) * _PER_DOUBLING) + _OFFSET
+    index = math.ceil(math.log2(abs(value)) * PER_DOUBLING) + OFFSET
     return index if value > 0 else -index
 
 
@@ -26,7 +26,7 @@ def bucket_middle(index: int) -> float:
     """Give the value that stands for bucket `index`."""
     if index == 0:
         return 0.0
-    exponent = (abs(index) - _OFFSET - 0.5) / _PER_DOUBLING
+    exponent = (abs(index) - OFFSET - 0.5) / PER_DOUBLING
     return math.copysign(2.0**exponent if exponent < 1024 else math.inf, index)
 
 

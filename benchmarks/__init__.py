@@ -1,0 +1,1 @@
+"""Benchmarks: what recording costs, beside the peers, in one run."""
