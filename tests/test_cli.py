@@ -228,6 +228,24 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     program.stderr.close()
 
 
+def test_sigterm_ends_it_in_time_though_a_receiver_says_nothing(tmp_path: Path) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        config = tmp_path / "monitor.yaml"
+        config.write_text(
+            f"channels: [{{type: webhook, url: 'http://127.0.0.1:{silent.getsockname()[1]}/'}}]\n"
+            "rules: [{name: always, metric: threads, collector: process, condition: '> 0', evaluation_interval: 100ms}]\n"
+        )
+        with running("--config", str(config), "--plain", "--listen", "127.0.0.1:0") as (program, _):
+            peer, _ = silent.accept()
+            begun = time.monotonic()
+            program.send_signal(signal.SIGTERM)
+            assert program.wait(10) == 0
+            assert time.monotonic() - begun < 5
+            peer.close()
+
+
 def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
     """The first waits for a message under way: to a receiver that takes it and says nothing."""
     with socket.socket() as silent:

@@ -52,7 +52,7 @@ def test_defaults_can_be_switched_off(write) -> None:  # type: ignore[no-untyped
     """))  # fmt: skip
     manager = monitor.manager
     assert (manager.rules, list(manager.metrics_registry.get_all_collectors())) == ({}, ["loop"])
-    assert manager._sources[0].every == 2
+    assert manager._sampler.sources[0].every == 2
     assert [type(channel) for channel in manager.notification_channels] == [WebhookNotificationChannel]
 
 

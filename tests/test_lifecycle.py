@@ -15,10 +15,10 @@ import pytest
 from kailash_monitor.alerts import AlertManager, AlertRule
 from kailash_monitor.delivery.outcome import Outcome, Retry
 from kailash_monitor.engine.run import Run
-from kailash_monitor.errors import LifecycleError
+from kailash_monitor.errors import ConfigurationError, LifecycleError
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.model.notice import Notice
-from kailash_monitor.testing import RecordingChannel, VirtualTimeLoop
+from kailash_monitor.testing import RecordingChannel, VirtualClock, VirtualTimeLoop
 
 
 def busy_manager(registry: MetricsRegistry, channel: object = None, **options: object) -> AlertManager:
@@ -191,28 +191,116 @@ async def test_leaving_on_an_exception_stops_and_passes_it_on(registry: MetricsR
     assert {t.get_name() for t in asyncio.all_tasks()} <= {asyncio.current_task().get_name()}  # type: ignore[union-attr]
 
 
-async def test_what_breaks_the_engine_is_kept_and_not_raised(
-    registry: MetricsRegistry, caplog: pytest.LogCaptureFixture
-) -> None:
-    class Unsound:
-        name = "unsound"
-        collector = registry.collector("unsound")
+async def test_what_breaks_the_engine_is_kept_and_not_raised(clock: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
+    class Stopped(VirtualClock):
+        broken = False
 
-        @property
-        def every(self) -> float:
-            raise ZeroDivisionError("a bug")
+        def now(self) -> float:
+            if self.broken:
+                raise ZeroDivisionError("a clock without hands")
+            return super().now()
 
-        async def sample(self) -> None:
-            return
-
-    manager = busy_manager(registry)
-    manager.add_source(Unsound())
+    hands = Stopped()
+    manager = busy_manager(MetricsRegistry(clock=hands))
+    hands.broken = True
     await manager.run()
+    hands.broken = False
     assert "the alert manager has failed" in caplog.text
     assert manager.failure is not None
     assert not manager.running
-    assert "ZeroDivisionError" in repr(manager.failure.exceptions)  # type: ignore[attr-defined]
     assert manager.health().failure is not None
+    hands.broken = True
+    manager.start()  # whoever does not await it is told by the log alone
+    await asyncio.sleep(1)
+    assert caplog.text.count("the alert manager has failed") == 2
+    with pytest.raises(LifecycleError, match="could not start: ZeroDivisionError: a clock without hands"):
+        await manager.start()
+    with pytest.raises(LifecycleError, match="could not start"):
+        async with manager:
+            raise AssertionError("not reached")
+    hands.broken = False
+    async with manager:  # and once it can, it does
+        await asyncio.sleep(1)
+        assert manager.failure is None
+        assert manager.get_active_alerts()
+
+
+@pytest.mark.parametrize("every", [0, -1.0, "5s", None, True, float("inf")])
+async def test_a_source_says_how_often_it_is_sampled(registry: MetricsRegistry, every: object) -> None:
+    class Odd:
+        name = "odd"
+        collector = registry.collector("odd")
+
+        def sample(self) -> None:
+            return
+
+    odd = Odd()
+    odd.every = every  # type: ignore[attr-defined]
+    with pytest.raises(ConfigurationError, match="source 'odd': every = .*; seconds above zero"):
+        AlertManager(registry).add_source(odd)  # type: ignore[arg-type]
+
+
+async def test_entering_that_is_cancelled_half_way_leaves_nothing_running(registry: MetricsRegistry) -> None:
+    class Slow:
+        name = "slow"
+        every = 1.0
+        collector = registry.collector("slow")
+
+        async def sample(self) -> None:
+            await asyncio.sleep(5)
+
+    manager = busy_manager(registry)
+    manager.add_source(Slow())
+
+    async def use() -> None:
+        async with manager:
+            raise AssertionError("not reached")
+
+    using = asyncio.create_task(use())
+    await asyncio.sleep(0.5)
+    using.cancel()
+    await asyncio.sleep(10)
+    assert using.cancelled()
+    assert not manager.running
+
+
+async def test_a_source_that_is_added_while_it_runs_is_sampled_at_once(
+    registry: MetricsRegistry, clock: VirtualClock
+) -> None:
+    class Tank:
+        name = "tank"
+        every = 60.0
+        collector = registry.collector("tank")
+
+        def sample(self) -> None:
+            self.collector.set_gauge("queue", 7)
+
+    manager = busy_manager(registry)
+    async with manager:
+        await asyncio.sleep(5)
+        await asyncio.to_thread(manager.add_source, Tank())
+        await asyncio.sleep(2)
+        assert sorted(a.id for a in manager.get_active_alerts()) == ["busy_app", "busy_tank"]
+
+
+async def test_a_new_start_is_not_ready_before_it_has_judged(registry: MetricsRegistry) -> None:
+    class Slow:
+        name = "slow"
+        every = 60.0
+        collector = registry.collector("slow")
+
+        async def sample(self) -> None:
+            await asyncio.sleep(5)
+
+    manager = busy_manager(registry)
+    manager.add_source(Slow())
+    for _ in range(2):
+        manager.start()
+        await asyncio.sleep(0.5)
+        assert (manager.health().running, manager.health().ready) == (True, False)
+        await asyncio.sleep(1)
+        assert manager.health().ready
+        await manager.stop()
 
 
 def test_two_managers_on_two_loops_leave_each_other_alone() -> None:

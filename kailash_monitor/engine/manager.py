@@ -5,7 +5,6 @@ import logging
 import random
 import threading
 import uuid
-from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
@@ -17,7 +16,7 @@ from kailash_monitor.engine.evaluator import evaluate
 from kailash_monitor.engine.postman import Postman
 from kailash_monitor.engine.rulebook import RuleBook
 from kailash_monitor.engine.run import Run
-from kailash_monitor.engine.sampler import sample_forever
+from kailash_monitor.engine.sampler import Sampler, interval_of
 from kailash_monitor.engine.scheduler import Scheduler
 from kailash_monitor.engine.status import Delivery, Health, RuleStatus
 from kailash_monitor.errors import ChannelError, ConfigurationError, LifecycleError
@@ -68,7 +67,7 @@ class AlertManager:
         self._clock = registry.clock
         self._lock = threading.RLock()  # guards the rulebook, the book, the postman's rounds and the scheduler's turns
         self._rulebook = RuleBook()
-        self._sources: list[Source] = []
+        self._sampler = Sampler(self._clock)
         self._book = AlertBook()
         self._scheduler = Scheduler(self._clock, self._lock, self._judge)
         self._postman = Postman(self._clock, self._lock, self._book, new_id=lambda: uuid.uuid4().hex, luck=random.random)
@@ -130,10 +129,13 @@ class AlertManager:
             self._postman.add(name, channel)
 
     def add_source(self, source: Source) -> None:
-        """Have `source` sampled every `source.every` seconds while the manager runs; its collector is registered."""
+        """Have `source` sampled every `source.every` seconds while the manager runs; its collector is registered.
+
+        A ConfigurationError where `every` is no number above zero, or the collector cannot be registered.
+        """
+        every = interval_of(source)
         self.metrics_registry.register_collector(source.name, source.collector)
-        with self._lock:
-            self._sources.append(source)
+        self._sampler.add(source, every)
 
     # -- running -------------------------------------------------------------------------------------------------------
 
@@ -146,7 +148,7 @@ class AlertManager:
     def start(self) -> Completion[None]:
         """Begin to work on the running event loop; awaiting the result waits until it does. Nothing where it runs already.
 
-        A LifecycleError where no event loop runs.
+        A LifecycleError where no event loop runs, and for whoever awaits, where it could not start; `failure` keeps why.
         """
         try:
             loop = asyncio.get_running_loop()
@@ -186,7 +188,12 @@ class AlertManager:
         await self._supervise(run)
 
     async def __aenter__(self) -> Self:
-        await self.start()
+        begun = self.start()
+        try:
+            await begun
+        except BaseException:  # cancelled half-way, or it could not start: nothing is left running
+            self.stop()
+            raise
         return self
 
     async def __aexit__(
@@ -195,15 +202,15 @@ class AlertManager:
         await self.stop()
 
     async def _supervise(self, run: Run) -> None:
-        """Run the loops; what ends them other than a stop is our bug, and is not the host program's to handle."""
+        """Run the loops; what ends them other than a stop is our bug, logged, kept, and not the host program's to handle."""
         try:
-            if run.after is not None:
-                await run.after.wait_ended()
+            await run.wait_for_the_one_before()
             self.failure = None
             await self._serve(run)
         except Exception as error:
             self.failure = error
             _logger.exception("the alert manager has failed and does not judge any more")
+            run.fail(error)
         finally:
             run.end()
 
@@ -212,8 +219,10 @@ class AlertManager:
             self.metrics_registry.observer = _log_report
         with self._lock:
             self._book.freeze(self._clock.now())
+            self._rulebook.forget_judgements()
         async with asyncio.TaskGroup() as tasks:
-            loops = await self._begin_sampling(tasks)
+            loops = [tasks.create_task(self._sampler.run())]
+            await self._sampler.first_samples(FIRST_SAMPLES)
             loops.append(tasks.create_task(self._scheduler.run()))
             postman = tasks.create_task(self._postman.run())
             run.up.set_result(None)
@@ -222,19 +231,6 @@ class AlertManager:
                 loop.cancel()
             await self._postman.drain(self._stop_timeout)
             postman.cancel()
-
-    async def _begin_sampling(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
-        """Sample the sources; give them a moment, so that the first evaluation finds something to judge."""
-        sampled = [asyncio.Event() for _ in self._sources]
-        loops = [
-            tasks.create_task(sample_forever(source, self._clock, event))
-            for source, event in zip(self._sources, sampled, strict=True)
-        ]
-        with suppress(TimeoutError):
-            async with asyncio.timeout(FIRST_SAMPLES):
-                for event in sampled:
-                    await event.wait()
-        return loops
 
     def _judge(self, name: str, now: float) -> None:
         """One tick of one rule: read, decide, have people told."""

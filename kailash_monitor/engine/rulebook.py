@@ -60,9 +60,13 @@ class RuleBook:
         self._judged.pop(name, None)
         return self.rules.pop(name, None) is not None
 
+    def forget_judgements(self) -> None:
+        """Begin anew: no rule was evaluated yet."""
+        self._judged.clear()
+
     @property
     def all_judged(self) -> bool:
-        """Whether every enabled rule was evaluated since it was added."""
+        """Whether every enabled rule was evaluated since the start."""
         return all(name in self._judged for name, rule in self.rules.items() if rule.enabled)
 
     def note(self, rule: AlertRule, evaluation: Evaluation, wrong: Iterable[str], now: float) -> None:

@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from typing import Final
 
 from kailash_monitor.engine.wakeup import call_on
+from kailash_monitor.errors import LifecycleError
 
 __all__ = ["Run"]
 
@@ -22,7 +23,7 @@ class Run:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, after: "Run | None" = None) -> None:
         self.loop = loop
-        self.after = after
+        self._after = after
         self.stopping = False
         self.stop_now = asyncio.Event()
         self.up: Future[None] = Future()
@@ -45,6 +46,19 @@ class Run:
         if not self.over:
             call_on(self.loop, self.stop_now.set)
 
+    async def wait_for_the_one_before(self) -> None:
+        """Wait until the run that this one takes over from is over."""
+        if self._after is not None:
+            await self._after.wait_ended()
+            self._after = None  # or each run would keep all before it
+
+    def fail(self, error: Exception) -> None:
+        """Tell whoever waits for the start that there will be none."""
+        if not self.up.done():
+            failed = LifecycleError(f"the alert manager could not start: {type(error).__name__}: {error}")
+            failed.__cause__ = error
+            self.up.set_exception(failed)
+
     def end(self) -> None:
         """Note that it is over."""
         for future in (self.up, self.ended):
@@ -52,7 +66,7 @@ class Run:
                 future.set_result(None)
 
     async def wait_up(self) -> None:
-        """Wait until it works, or has ended."""
+        """Wait until it works, or has ended; a LifecycleError where it could not start."""
         await asyncio.shield(asyncio.wrap_future(self.up))
 
     async def wait_ended(self) -> None:

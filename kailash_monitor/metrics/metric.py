@@ -138,7 +138,7 @@ class Metric:
                 seen=f"recorded as {_NAMES[kind]}",
                 expected=f"it is a {self.metric_type.value}",
             )
-        return series
+        return series  # pyright: ignore[reportReturnType]  # of that very class
 
     def _find(self, key: Labels) -> Series:
         return self._series.get(key) or self._make(key)
