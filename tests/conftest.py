@@ -6,9 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from blockbuster import blockbuster_ctx
+from hypothesis import HealthCheck, settings
 
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.testing import VirtualClock, VirtualTimeLoop
+
+settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared machine")  # how long an example takes says nothing here
 
 NO_SKIPS = "KAILASH_MONITOR_NO_SKIPS"
 """Set in CI, where everything that a test needs is there: a skipped test is a failure, save one that misses ../shared."""

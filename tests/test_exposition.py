@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kailash_monitor.exposition import OPENMETRICS_CONTENT_TYPE, PROMETHEUS_CONTENT_TYPE, accepts_gzip, choose_format
 from kailash_monitor.exposition.names import exported_name
 from kailash_monitor.metrics import (
     MetricSeverity,
@@ -141,6 +142,103 @@ def test_no_label_value_or_description_can_forge_a_line(value: str, description:
     assert json.loads(registry.export_metrics("json"))["app"]["g"]["series"] == [
         {"labels": {"a": label_value(value)}, "value": 1.5}
     ]
+
+
+@given(hostile, hostile)
+def test_openmetrics_gives_the_same_values_back(value: str, description: str) -> None:
+    parser = pytest.importorskip(
+        "prometheus_client.openmetrics.parser", reason="prometheus_client, from the extra 'prometheus'"
+    )
+    registry = MetricsRegistry(clock=ManualClock(1000.0))
+    app = registry.collector("app")
+    app.gauge("g", description, labels=("a",)).set(value, 1.5)
+    app.counter("c", description, labels=("a",)).inc(value, by=3)
+    app.timer("t", description, labels=("a",)).observe(value, 20.0)
+    families = list(parser.text_string_to_metric_families(registry.export_metrics("openmetrics")))
+    labels = {"a": label_value(value)}
+    samples = {s.name: s.value for f in families for s in f.samples if s.labels == labels}
+    created = 1_700_001_000.0
+    assert samples == {
+        "kailash_app_g": 1.5, "kailash_app_c_total": 3.0, "kailash_app_c_created": created,
+        "kailash_app_t_seconds_count": 1.0, "kailash_app_t_seconds_sum": 0.02, "kailash_app_t_seconds_created": created,
+    }  # fmt: skip
+    buckets = {s.labels["le"]: s.value for f in families for s in f.samples if s.name.endswith("_bucket")}
+    assert (buckets["0.01"], buckets["0.025"], buckets["10.0"], buckets["+Inf"]) == (0.0, 1.0, 1.0, 1.0)
+    assert [f.documentation for f in families] == [description or name for name in ("g", "c", "t")]
+
+
+def test_an_openmetrics_page_names_units_and_ends() -> None:
+    page = full_registry().export_metrics("openmetrics")
+    assert (
+        "# TYPE kailash_performance_response_time_seconds histogram\n# UNIT kailash_performance_response_time_seconds seconds\n"
+        in page
+    )
+    assert 'kailash_validation_validation_total{node_type="PythonCodeNode"} 1.0\n' in page
+    assert 'kailash_validation_validation_created{node_type="PythonCodeNode"} 1700001000.0\n' in page
+    assert page.endswith("# EOF\n")
+    assert MetricsRegistry(clock=ManualClock()).export_metrics("openmetrics") == "# EOF\n"
+
+
+def test_a_sum_that_can_fall_is_not_told() -> None:
+    registry = MetricsRegistry("", clock=ManualClock())
+    registry.collector("app").histogram("change", buckets=(-1, 0, 1)).observe(-0.5)
+    page = registry.export_metrics("openmetrics")
+    assert 'app_change_bucket{le="-1.0"} 0\napp_change_bucket{le="0.0"} 1\n' in page
+    assert "app_change_count 1\n" in page
+    assert "_sum" not in page
+
+
+PROMETHEUS_3 = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,"
+    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
+)
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        (None, "text/plain"),
+        ("", "text/plain"),
+        ("*/*", "text/plain"),
+        ("text/html", "text/plain"),
+        ("text/plain", "text/plain"),
+        ("application/openmetrics-text", "application/openmetrics-text"),
+        (PROMETHEUS_3, "application/openmetrics-text"),
+        ("Application/OpenMetrics-Text; version=1.0.0", "application/openmetrics-text"),
+        ('application/openmetrics-text; version="1.0.0"', "application/openmetrics-text"),
+        ("application/openmetrics-text;version=9.9", "text/plain"),
+        ("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.9", "text/plain"),
+        ("text/plain;version=0.0.4,application/openmetrics-text;version=1.0.0", "application/openmetrics-text"),
+        ("application/openmetrics-text;q=0,text/plain;q=0", "text/plain"),
+        ("application/openmetrics-text;q=high", "text/plain"),
+        (";;;,=,q=;,", "text/plain"),
+    ],
+)
+def test_a_scraper_gets_what_it_reads_best(accept: str | None, media_type: str) -> None:
+    assert choose_format(accept).media_type == media_type
+
+
+@given(st.text())
+def test_no_accept_header_is_an_error(header: str) -> None:
+    assert choose_format(header).content_type in (PROMETHEUS_CONTENT_TYPE, OPENMETRICS_CONTENT_TYPE)
+    assert accepts_gzip(header) in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("header", "accepted"),
+    [
+        (None, False),
+        ("", False),
+        ("gzip", True),
+        ("deflate, gzip;q=0.5", True),
+        ("gzip;q=0", False),
+        ("*", True),
+        ("*, gzip;q=0", False),
+        ("br", False),
+    ],
+)
+def test_gzip_is_for_those_who_read_it(header: str | None, accepted: bool) -> None:
+    assert accepts_gzip(header) is accepted
 
 
 @pytest.mark.external

@@ -89,7 +89,7 @@ def test_a_namespace_is_checked() -> None:
 
 
 def test_an_unknown_format_is_refused(shelf: MetricsRegistry) -> None:
-    with pytest.raises(ValueError, match="the format 'xml'; use one of json, prometheus"):
+    with pytest.raises(ValueError, match="the format 'xml'; use one of json, prometheus, openmetrics"):
         shelf.export_metrics("xml")
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gzip
 import json
 import os
 from collections.abc import AsyncIterator
@@ -76,6 +77,25 @@ async def test_metrics_pages(manager: AlertManager, registry: MetricsRegistry) -
     assert page.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert page.body.decode() == registry.export_metrics("prometheus")
     assert (await get(site, "/metrics/json"))[1] == json.loads(registry.export_metrics("json"))
+
+
+async def test_metrics_come_as_the_scraper_asks(manager: AlertManager, registry: MetricsRegistry) -> None:
+    site = Site(manager)
+    asked = {"accept": "application/openmetrics-text;version=1.0.0", "accept-encoding": "gzip"}
+    page = await site.handle(Request("GET", "/metrics", headers=asked))
+    assert page.headers["Content-Type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert (page.headers["Content-Encoding"], page.headers["Vary"]) == ("gzip", "Accept, Accept-Encoding")
+    assert gzip.decompress(page.body).decode() == registry.export_metrics("openmetrics")
+    plain = await site.handle(Request("GET", "/metrics", headers={"accept": "text/html"}))
+    assert "Content-Encoding" not in plain.headers
+    assert plain.body.decode() == registry.export_metrics("prometheus")
+
+
+async def test_a_client_that_reads_gzip_gets_the_page_over_http(manager: AlertManager, registry: MetricsRegistry) -> None:
+    async with served(manager) as url, ClientSession() as session:
+        async with session.get(f"{url}/metrics", headers={"Accept-Encoding": "gzip"}) as response:
+            assert response.headers["Content-Encoding"] == "gzip"
+            assert await response.text() == registry.export_metrics("prometheus")
 
 
 async def test_long_pages_pause_for_the_host_program(manager: AlertManager, registry: MetricsRegistry) -> None:

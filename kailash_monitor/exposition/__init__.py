@@ -1,6 +1,17 @@
 """Exposition: a snapshot, written down for others to read."""
 
 from kailash_monitor.exposition.json_format import render_json
+from kailash_monitor.exposition.negotiation import Format, accepts_gzip, choose_format
+from kailash_monitor.exposition.openmetrics import OPENMETRICS_CONTENT_TYPE, render_openmetrics
 from kailash_monitor.exposition.prometheus import PROMETHEUS_CONTENT_TYPE, render_prometheus
 
-__all__ = ["PROMETHEUS_CONTENT_TYPE", "render_json", "render_prometheus"]
+__all__ = [
+    "OPENMETRICS_CONTENT_TYPE",
+    "PROMETHEUS_CONTENT_TYPE",
+    "Format",
+    "accepts_gzip",
+    "choose_format",
+    "render_json",
+    "render_openmetrics",
+    "render_prometheus",
+]

@@ -20,10 +20,11 @@ _BASE_UNITS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ExportedName:
-    """The full name, without the suffixes of a histogram's lines, and the factor to base units."""
+    """The full name, without the suffixes of a histogram's lines, the factor to base units, and the base unit if any."""
 
     name: str
     scale: float
+    unit: str = ""
 
 
 def exported_name(namespace: str, collector: str, metadata: Metadata) -> ExportedName:
@@ -40,4 +41,4 @@ def exported_name(namespace: str, collector: str, metadata: Metadata) -> Exporte
         stem = f"{stem.removesuffix(f'_{metadata.unit}').removesuffix(f'_{base}')}_{base}"
     if counter:
         stem = f"{stem}_total"
-    return ExportedName("_".join(filter(None, (namespace, collector, stem))), scale)
+    return ExportedName("_".join(filter(None, (namespace, collector, stem))), scale, base)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from kailash_monitor.exposition.names import ExportedName, exported_name
+from kailash_monitor.exposition.numbers import clean_bound
 from kailash_monitor.model.metric import MetricType
 from kailash_monitor.model.snapshot import DistributionSample, MetricSnapshot, Sample, Snapshot
 
@@ -46,7 +47,7 @@ def _metric(exported: ExportedName, metric: MetricSnapshot) -> Iterator[str]:
 def _distribution(exported: ExportedName, series: DistributionSample) -> Iterator[str]:
     text = series.labels.text()
     for bound, count in series.le:
-        le = f'le="{_number(_clean(bound * exported.scale))}"'
+        le = f'le="{_number(clean_bound(bound * exported.scale))}"'
         yield _line(f"{exported.name}_bucket", f"{text},{le}" if text else le, count)
     yield _line(f"{exported.name}_sum", text, series.sum * exported.scale)
     yield _line(f"{exported.name}_count", text, series.count)
@@ -62,11 +63,6 @@ def _number(value: float) -> str:
     if value == int(value) and abs(value) < 2**53:  # beyond, not every integer is a float
         return str(int(value))
     return repr(float(value))
-
-
-def _clean(bound: float) -> float:
-    """Undo what the change of unit adds in the last digits: 25 ms is 0.025 s, not 0.025000000000000001."""
-    return bound if math.isinf(bound) else float(f"{bound:.12g}")
 
 
 def _escape_help(text: str) -> str:

@@ -109,4 +109,4 @@ class CounterSeries(Recorder):
         with self._lock:
             slots = self._slots(now)[-RECENT_POINTS:]
             points = [Point(slot.last_at + wall_offset, slot.total) for slot in slots]
-            return Sample(self.labels, self._total, points)
+            return Sample(self.labels, self._total, points, self.born + wall_offset)

@@ -151,4 +151,4 @@ class DistributionSeries(Recorder):
         for bound, count in zip((*self._bounds, math.inf), counts, strict=True):
             running += count
             le.append((bound, running))
-        return DistributionSample(self.labels, running, total, latest, le, points)
+        return DistributionSample(self.labels, running, total, latest, le, points, self.born + wall_offset)

@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 from kailash_monitor.clock import SYSTEM_CLOCK, Clock
 from kailash_monitor.errors import ConfigurationError, MetricError
-from kailash_monitor.exposition import render_json, render_prometheus
+from kailash_monitor.exposition import render_json, render_openmetrics, render_prometheus
 from kailash_monitor.metrics.collector import DEFAULT_MAX_SERIES, MetricsCollector
 from kailash_monitor.metrics.performance import PerformanceMetrics
 from kailash_monitor.metrics.security import SecurityMetrics
@@ -122,8 +122,8 @@ class MetricsRegistry:
         return metrics
 
     def export_metrics(self, format: str = "json") -> str:
-        """Write all metrics down, as "json" or as "prometheus" (text format 0.0.4)."""
-        renderers = {"json": render_json, "prometheus": render_prometheus}
+        """Write all metrics down, as "json", "prometheus" (text format 0.0.4) or "openmetrics" (text format 1.0.0)."""
+        renderers = {"json": render_json, "prometheus": render_prometheus, "openmetrics": render_openmetrics}
         if format not in renderers:
             raise ConfigurationError(
                 "export_metrics", seen=f"the format {format!r}", expected=f"use one of {', '.join(renderers)}"

@@ -20,16 +20,20 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A counter's running total or a gauge's value."""
+    """A counter's running total or a gauge's value. `created_at` (Unix seconds) is when counting began."""
 
     labels: Labels
     value: float
     points: Sequence[Point] = ()
+    created_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class DistributionSample:
-    """A histogram's or timer's totals. `le` pairs each upper bound with the number of observations not above it."""
+    """A histogram's or timer's totals. `le` pairs each upper bound with the number of observations not above it.
+
+    `created_at` (Unix seconds) is when counting began.
+    """
 
     labels: Labels
     count: int
@@ -37,6 +41,7 @@ class DistributionSample:
     latest: float | None
     le: Sequence[tuple[float, int]]
     points: Sequence[Point] = ()
+    created_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

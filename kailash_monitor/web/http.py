@@ -31,10 +31,17 @@ class Response:
     body: bytes
 
     @classmethod
-    def text(cls, body: str | bytes, *, content_type: str = "text/plain; charset=utf-8", status: int = 200) -> "Response":
+    def text(
+        cls,
+        body: str | bytes,
+        *,
+        content_type: str = "text/plain; charset=utf-8",
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+    ) -> "Response":
         """Give a page of text."""
         encoded = body.encode() if isinstance(body, str) else body
-        return cls(status, {**_ALWAYS, "Content-Type": content_type}, encoded)
+        return cls(status, {**_ALWAYS, "Content-Type": content_type, **(headers or {})}, encoded)
 
     @classmethod
     def json(cls, document: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> "Response":

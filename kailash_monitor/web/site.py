@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import zlib
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from typing import Final, Protocol
 
 from kailash_monitor.clock import SYSTEM_CLOCK
 from kailash_monitor.engine import Health, RuleStatus
-from kailash_monitor.exposition import PROMETHEUS_CONTENT_TYPE, render_json, render_prometheus
+from kailash_monitor.exposition import accepts_gzip, choose_format, render_json
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.model.alert import Alert
 from kailash_monitor.web.http import Request, Response
@@ -18,6 +19,11 @@ __all__ = ["Monitored", "Site"]
 
 RENDER_BUDGET: Final = 0.005
 """Seconds of rendering without a pause for the host program."""
+
+GZIP_WBITS: Final = 31
+"""The largest window, and a gzip header: https://docs.python.org/3/library/zlib.html#zlib.compressobj"""
+
+_VARIES: Final = {"Vary": "Accept, Accept-Encoding"}
 
 OVERDUE: Final = 30.0
 """A rule that is due for so long is not judged any more: the evaluation hangs."""
@@ -49,7 +55,8 @@ class Monitored(Protocol):
 class Site:
     """Answers requests about `manager`. Reads only.
 
-    - `/metrics`: the Prometheus text format. `/metrics/json`: the same as JSON (see `exposition.json_format`).
+    - `/metrics`: OpenMetrics or the Prometheus text format, as the scraper asks, with gzip if it can read that.
+      `/metrics/json`: the same as JSON (see `exposition.json_format`).
     - `/healthz`: 200 while rules are judged in time, else 503. `/readyz`: 200 once every rule was judged. Firing alerts
       fail neither.
     - `/api/alerts`: `{"at": …, "alerts": [alert, …]}`, each as in a webhook. `/api/rules`: `{"at": …, "rules": [rule, …]}`.
@@ -60,7 +67,7 @@ class Site:
 
     def __init__(self, manager: Monitored) -> None:
         self._manager = manager
-        self._pages: dict[str, Callable[[], Awaitable[Response]]] = {
+        self._pages: dict[str, Callable[[Request], Awaitable[Response]]] = {
             "/": self._index,
             "/metrics": self._metrics,
             "/metrics/json": self._metrics_json,
@@ -79,51 +86,68 @@ class Site:
             response = Response.json({"error": "only GET and HEAD"}, status=405, headers={"Allow": "GET, HEAD"})
         else:
             try:
-                response = await page()
+                response = await page(request)
             except Exception:  # the top of a request: the program goes on, and the asker learns no secret
                 _logger.exception("the page %s failed", request.path)
                 response = Response.json({"error": "internal error; the log says more"}, status=500)
         return replace(response, body=b"") if request.method == "HEAD" else response
 
-    async def _index(self) -> Response:
+    async def _index(self, _: Request) -> Response:
         return Response.text("kailash_monitor\n\n" + "".join(f"{path}\n" for path in self._pages))
 
-    async def _metrics(self) -> Response:
-        page = await _driven(render_prometheus(self._manager.metrics_registry.snapshot()))
-        return Response.text(page, content_type=PROMETHEUS_CONTENT_TYPE)
+    async def _metrics(self, request: Request) -> Response:
+        chosen = choose_format(request.headers.get("accept"))
+        pieces = chosen.render(self._manager.metrics_registry.snapshot())
+        if not accepts_gzip(request.headers.get("accept-encoding")):
+            return Response.text(await _driven(_encoded(pieces)), content_type=chosen.content_type, headers=_VARIES)
+        page = await _driven(_gzipped(_encoded(pieces)))
+        return Response.text(page, content_type=chosen.content_type, headers={**_VARIES, "Content-Encoding": "gzip"})
 
-    async def _metrics_json(self) -> Response:
-        page = await _driven(render_json(self._manager.metrics_registry.snapshot()))
+    async def _metrics_json(self, _: Request) -> Response:
+        page = await _driven(_encoded(render_json(self._manager.metrics_registry.snapshot())))
         return Response.text(page, content_type="application/json")
 
-    async def _healthz(self) -> Response:
+    async def _healthz(self, _: Request) -> Response:
         health = self._manager.health()
         return _health(health, ok=health.running and health.overdue < OVERDUE)
 
-    async def _readyz(self) -> Response:
+    async def _readyz(self, _: Request) -> Response:
         health = self._manager.health()
         return _health(health, ok=health.ready)
 
-    async def _alerts(self) -> Response:
+    async def _alerts(self, _: Request) -> Response:
         return Response.json({"at": self._at(), "alerts": [alert.document() for alert in self._manager.get_all_alerts()]})
 
-    async def _rules(self) -> Response:
+    async def _rules(self, _: Request) -> Response:
         return Response.json({"at": self._at(), "rules": [_rule(status) for status in self._manager.rule_status()]})
 
     def _at(self) -> str:
         return datetime.fromtimestamp(self._manager.metrics_registry.clock.wall(), UTC).isoformat()
 
 
-async def _driven(pieces: Iterator[str]) -> bytes:
+async def _driven(pieces: Iterator[bytes]) -> bytes:
     """Put the pieces together, with a pause for the host program whenever the budget is used up."""
     page: list[bytes] = []
     paused = SYSTEM_CLOCK.now()
     for piece in pieces:
-        page.append(piece.encode("utf-8", "replace"))
+        page.append(piece)
         if SYSTEM_CLOCK.now() - paused > RENDER_BUDGET:
             await asyncio.sleep(0)
             paused = SYSTEM_CLOCK.now()
     return b"".join(page)
+
+
+def _encoded(pieces: Iterator[str]) -> Iterator[bytes]:
+    for piece in pieces:
+        yield piece.encode("utf-8", "replace")
+
+
+def _gzipped(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Compress piece by piece, as little as gzip can: pages shrink to a tenth all the same."""
+    gzip = zlib.compressobj(level=1, wbits=GZIP_WBITS)
+    for piece in pieces:
+        yield gzip.compress(piece)
+    yield gzip.flush()
 
 
 def _health(health: Health, *, ok: bool) -> Response:

@@ -1,0 +1,70 @@
+"""Negotiation: which format and encoding a scraper gets, of those it says it can read.
+
+RFC 9110, 12.5: the highest quality wins, among equals the one we would rather send. Whatever cannot be met, or read, falls
+back to the Prometheus text, which every scraper takes.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from kailash_monitor.exposition.openmetrics import OPENMETRICS_CONTENT_TYPE, render_openmetrics
+from kailash_monitor.exposition.prometheus import PROMETHEUS_CONTENT_TYPE, render_prometheus
+from kailash_monitor.model.snapshot import Snapshot
+
+__all__ = ["PROMETHEUS_TEXT", "Format", "accepts_gzip", "choose_format"]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format of the page: its media type, the version it must be asked for in, and how it is written."""
+
+    media_type: str
+    version: str
+    content_type: str
+    render: Callable[[Snapshot], Iterator[str]]
+
+
+PROMETHEUS_TEXT: Final = Format("text/plain", "0.0.4", PROMETHEUS_CONTENT_TYPE, render_prometheus)
+
+_FORMATS: Final = (
+    Format("application/openmetrics-text", "1.0.0", OPENMETRICS_CONTENT_TYPE, render_openmetrics),
+    PROMETHEUS_TEXT,
+)
+"""In order of preference: OpenMetrics also tells when counting began."""
+
+
+def choose_format(accept: str | None) -> Format:
+    """Give the format for the request header Accept."""
+    best, quality = PROMETHEUS_TEXT, 0.0
+    for media_type, parameters in _offers(accept or ""):
+        for offered in _FORMATS:
+            if media_type != offered.media_type or parameters.get("version", offered.version) != offered.version:
+                continue
+            wanted = _quality(parameters)
+            better = wanted > quality or (wanted == quality > 0 and _FORMATS.index(offered) < _FORMATS.index(best))
+            if better:
+                best, quality = offered, wanted
+    return best
+
+
+def accepts_gzip(accept_encoding: str | None) -> bool:
+    """Whether the request header Accept-Encoding allows gzip."""
+    qualities = {name: _quality(parameters) for name, parameters in _offers(accept_encoding or "")}
+    return qualities.get("gzip", qualities.get("*", 0.0)) > 0
+
+
+def _offers(header: str) -> Iterator[tuple[str, dict[str, str]]]:
+    for offer in header.lower().split(","):
+        name, *rest = (part.strip() for part in offer.split(";"))
+        pairs = (part.partition("=") for part in rest)
+        yield name, {key.strip(): value.strip().strip('"') for key, _, value in pairs}
+
+
+def _quality(parameters: dict[str, str]) -> float:
+    """Give the weight from 0 to 1; one that cannot be read is none."""
+    text = parameters.get("q", "1")
+    try:
+        return min(1.0, max(0.0, float(text)))
+    except ValueError:
+        return 0.0
