@@ -93,6 +93,42 @@ def test_an_unknown_format_is_refused(shelf: MetricsRegistry) -> None:
         shelf.export_metrics("xml")
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "shared"),
+    [
+        (lambda c: c.counter("hits"), lambda c: c.counter("hits_total"), "kailash_app_hits"),
+        (lambda c: c.counter("hits"), lambda c: c.gauge("hits"), "kailash_app_hits"),
+        (lambda c: c.timer("took"), lambda c: c.gauge("took_seconds"), "kailash_app_took_seconds"),
+        (lambda c: c.histogram("size"), lambda c: c.counter("size_count"), "kailash_app_size_count"),
+        (lambda c: c.gauge("size_sum"), lambda c: c.histogram("size"), "kailash_app_size_sum"),
+    ],
+)
+def test_two_metrics_cannot_share_an_exported_name(
+    shelf: MetricsRegistry, time: ManualClock, first, second, shared: str
+) -> None:  # type: ignore[no-untyped-def]
+    app = shelf.collector("app")
+    first(app)
+    name = next(iter(app.get_all_metrics()))
+    with pytest.raises(MetricError, match=f"the exported name '{shared}', which metric '{name}' of collector 'app' has"):
+        shelf.claim("app", second(MetricsCollector(clock=time)).metric.metadata)
+    assert len(app.get_all_metrics()) == 1
+
+
+def test_exported_names_are_shared_across_collectors_too(shelf: MetricsRegistry, time: ManualClock) -> None:
+    shelf.collector("a").gauge("b_c")
+    late = MetricsCollector(clock=time)
+    late.gauge("x")
+    late.gauge("c")
+    with pytest.raises(MetricError, match="metric 'c' of collector 'a_b': the exported name 'kailash_a_b_c'"):
+        shelf.register_collector("a_b", late)
+    assert late.registry is None
+    shelf.register_collector("other", late)  # and its names were given back
+    shelf.collector("a").clear_metrics()
+    shelf.collector("a_b").gauge("c")
+    shelf.unregister_collector("a_b")
+    shelf.collector("a").gauge("b_c")
+
+
 def test_a_callback_that_raises_leaves_its_metric_out_and_is_reported_once(shelf: MetricsRegistry) -> None:
     reports: list[str] = []
     shelf.observer = lambda name, text: reports.append(f"{name}: {text}")

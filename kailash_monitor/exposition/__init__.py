@@ -1,6 +1,7 @@
 """Exposition: a snapshot, written down for others to read."""
 
 from kailash_monitor.exposition.json_format import render_json
+from kailash_monitor.exposition.names import names_taken
 from kailash_monitor.exposition.negotiation import Format, accepts_gzip, choose_format
 from kailash_monitor.exposition.openmetrics import OPENMETRICS_CONTENT_TYPE, render_openmetrics
 from kailash_monitor.exposition.prometheus import PROMETHEUS_CONTENT_TYPE, render_prometheus
@@ -11,6 +12,7 @@ __all__ = [
     "Format",
     "accepts_gzip",
     "choose_format",
+    "names_taken",
     "render_json",
     "render_openmetrics",
     "render_prometheus",

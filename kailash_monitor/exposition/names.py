@@ -5,7 +5,7 @@ from typing import Final
 
 from kailash_monitor.model.metric import Metadata, MetricType
 
-__all__ = ["ExportedName", "exported_name"]
+__all__ = ["ExportedName", "exported_name", "names_taken"]
 
 _BASE_UNITS: Final = {
     "seconds": ("seconds", 1.0),
@@ -25,6 +25,21 @@ class ExportedName:
     name: str
     scale: float
     unit: str = ""
+
+
+_SUFFIXES: Final = {
+    MetricType.COUNTER: ("", "_total", "_created"),
+    MetricType.GAUGE: ("",),
+    MetricType.HISTOGRAM: ("", "_bucket", "_count", "_sum", "_created"),
+    MetricType.TIMER: ("", "_bucket", "_count", "_sum", "_created"),
+}
+
+
+def names_taken(namespace: str, collector: str, metadata: Metadata) -> list[str]:
+    """Give every name by which a page speaks of the metric: no other metric may have one of them."""
+    name = exported_name(namespace, collector, metadata).name
+    family = name.removesuffix("_total") if metadata.type is MetricType.COUNTER else name
+    return [f"{family}{suffix}" for suffix in _SUFFIXES[metadata.type]]
 
 
 def exported_name(namespace: str, collector: str, metadata: Metadata) -> ExportedName:

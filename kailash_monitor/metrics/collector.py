@@ -123,6 +123,8 @@ class MetricsCollector:
             metric = self._metrics.get(metadata.name)
             if metric is None:
                 metric = Metric(metadata, self, label_names=labels, bounds=bounds, callback=callback)
+                if self.registry is not None and self.name is not None:
+                    self.registry.claim(self.name, metadata)
                 self._metrics[metadata.name] = metric
                 return metric
         differences = metadata.difference(metric.metadata)
@@ -177,6 +179,8 @@ class MetricsCollector:
         """Forget all metrics and their history."""
         with self._lock:
             self._metrics.clear()
+            if self.registry is not None and self.name is not None:
+                self.registry.release(self.name)
 
     def report(self, text: str) -> None:
         """Hand a sentence for the operator to the registry's observer, if there is one."""

@@ -6,12 +6,12 @@ from typing import Final, TypeVar
 
 from kailash_monitor.clock import SYSTEM_CLOCK, Clock
 from kailash_monitor.errors import ConfigurationError, MetricError
-from kailash_monitor.exposition import render_json, render_openmetrics, render_prometheus
+from kailash_monitor.exposition import names_taken, render_json, render_openmetrics, render_prometheus
 from kailash_monitor.metrics.collector import DEFAULT_MAX_SERIES, MetricsCollector
 from kailash_monitor.metrics.performance import PerformanceMetrics
 from kailash_monitor.metrics.security import SecurityMetrics
 from kailash_monitor.metrics.validation import ValidationMetrics
-from kailash_monitor.model.metric import valid_metric_name
+from kailash_monitor.model.metric import Metadata, valid_metric_name
 from kailash_monitor.model.snapshot import CollectorSnapshot, MetricSnapshot, Snapshot
 
 __all__ = [
@@ -46,8 +46,9 @@ class MetricsRegistry:
         self.clock: Final = clock
         self.observer: Observer | None = None
         self._collectors: dict[str, MetricsCollector] = {}
-        self._lock = threading.Lock()  # guards the dict of collectors against concurrent changes
+        self._lock = threading.RLock()  # guards the collectors and the names against concurrent changes
         self._failed: set[tuple[str, str]] = set()
+        self._names: dict[str, tuple[str, str]] = {}  # exported name → collector and metric
 
     def __repr__(self) -> str:
         return f"<MetricsRegistry {', '.join(self._collectors) or 'empty'}>"
@@ -55,7 +56,8 @@ class MetricsRegistry:
     def register_collector(self, name: str, collector: MetricsCollector) -> None:
         """Add `collector` under `name`, which is part of its metrics' exported names.
 
-        A name that is taken, a collector that is registered elsewhere, or another clock are a MetricError.
+        A name that is taken, a collector that is registered elsewhere, another clock, or a metric whose exported name
+        another has already are a MetricError.
         """
         where = f"collector {name!r}"
         if not valid_metric_name(name):
@@ -73,6 +75,12 @@ class MetricsRegistry:
                 raise MetricError(
                     where, seen=f"already registered as {collector.name!r}", expected="a collector has one name"
                 )
+            try:
+                for metric in collector.get_all_metrics().values():
+                    self.claim(name, metric.metadata)
+            except MetricError:
+                self.release(name)
+                raise
             self._collectors[name] = collector
             collector.registry, collector.name = self, name
 
@@ -82,6 +90,26 @@ class MetricsRegistry:
             collector = self._collectors.pop(name, None)
             if collector is not None:
                 collector.registry = collector.name = None
+                self.release(name)
+
+    def claim(self, collector: str, metadata: Metadata) -> None:
+        """Take the exported names of a new metric; a MetricError where another metric has one of them."""
+        names = names_taken(self.namespace, collector, metadata)
+        with self._lock:
+            for name in names:
+                owner = self._names.get(name)
+                if owner is not None:
+                    raise MetricError(
+                        f"metric {metadata.name!r} of collector {collector!r}",
+                        seen=f"the exported name {name!r}, which metric {owner[1]!r} of collector {owner[0]!r} has",
+                        expected="call one of them otherwise",
+                    )
+            self._names.update(dict.fromkeys(names, (collector, metadata.name)))
+
+    def release(self, collector: str) -> None:
+        """Give back the exported names of all metrics of a collector."""
+        with self._lock:
+            self._names = {name: owner for name, owner in self._names.items() if owner[0] != collector}
 
     def collector(self, name: str, max_series: int = DEFAULT_MAX_SERIES) -> MetricsCollector:
         """Give the collector called `name`, made and registered now if there is none."""
