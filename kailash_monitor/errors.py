@@ -7,6 +7,7 @@
     │   └── ChannelError                  … of a notification channel
     ├── InvalidFile (ValueError)          a configuration file has problems; the text lists them all, with their lines
     ├── ValueRefused (ValueError)         a recorded value cannot be counted (only raised where `strict=True`)
+    ├── NoAnswer                          the callback of a gauge raised, or has not answered for too long
     ├── LifecycleError (RuntimeError)     start, stop or run called where it cannot work
     ├── CannotListen (OSError)            the address to serve on is taken, not permitted or not of this machine
     └── MissingExtra (ImportError)        an optional dependency is not installed
@@ -24,6 +25,7 @@ __all__ = [
     "MetricError",
     "MissingExtra",
     "MonitoringError",
+    "NoAnswer",
     "RuleError",
     "ValueRefused",
 ]
@@ -70,6 +72,10 @@ class InvalidFile(MonitoringError, ValueError):
 
 class ValueRefused(MonitoringError, ValueError):
     """A value cannot be recorded: not a finite number, or a negative increment."""
+
+
+class NoAnswer(MonitoringError):
+    """A callback gauge has no value to read: its function raised, or has not answered for too long; the text says which."""
 
 
 class LifecycleError(MonitoringError, RuntimeError):

@@ -164,7 +164,8 @@ def test_openmetrics_gives_the_same_values_back(value: str, description: str) ->
     }  # fmt: skip
     buckets = {s.labels["le"]: s.value for f in families for s in f.samples if s.name.endswith("_bucket")}
     assert (buckets["0.01"], buckets["0.025"], buckets["10.0"], buckets["+Inf"]) == (0.0, 1.0, 1.0, 1.0)
-    texts = [description or name for name in ("g", "c", "t")]
+    clean = description.encode("utf-8", "replace").decode()
+    texts = [clean or name for name in ("g", "c", "t")]
     assert [f.documentation.strip() for f in families] == [text.strip() for text in texts]  # the parser strips some
 
 

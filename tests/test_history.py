@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kailash_monitor.metrics.history import History
+from kailash_monitor.metrics.recorder import Family
 from kailash_monitor.metrics.series import CounterSeries, DistributionSeries, GaugeSeries
 from kailash_monitor.model.labels import NO_LABELS
 from kailash_monitor.testing import ManualClock
@@ -20,8 +20,12 @@ def no_refusal(value: object, why: str) -> None:
     raise AssertionError(f"{value!r} was refused: {why}")
 
 
+def family(clock: ManualClock, *bounds: float) -> Family:
+    return Family(clock.now, no_refusal, lambda series: series, clock.now(), bounds)
+
+
 def counter(clock: ManualClock) -> CounterSeries:
-    return CounterSeries(NO_LABELS, now=clock.now, born=clock.now(), refuse=no_refusal)
+    return CounterSeries(NO_LABELS, family(clock))
 
 
 def possible_counts(times: list[float], now: float, window: float) -> set[int]:
@@ -48,7 +52,7 @@ def test_an_increase_is_exact_for_a_window_within_the_law(steps: list[float], wi
 @given(traces, windows)
 def test_the_observations_of_a_window_obey_the_same_law(steps: list[float], window: float) -> None:
     clock = ManualClock(1000.0)
-    series = DistributionSeries(NO_LABELS, (1.0,), now=clock.now, born=1000.0, refuse=no_refusal)
+    series = DistributionSeries(NO_LABELS, family(clock, 1.0))
     times: list[float] = []
     for step in steps:
         clock.advance(step)
@@ -93,7 +97,7 @@ def test_memory_is_bounded_over_a_day_of_recording_every_second() -> None:
 def test_what_the_retention_lets_go_shows_in_covers_since() -> None:
     clock = ManualClock()
     series = counter(clock)
-    series._closed = History(retention=60.0)
+    series._family.retention = 60.0
     for _ in range(300):
         series.inc()
         clock.advance(1.0)
@@ -107,7 +111,7 @@ def test_what_the_retention_lets_go_shows_in_covers_since() -> None:
 def test_an_empty_history_lets_go_of_its_last_slot() -> None:
     clock = ManualClock()
     series = counter(clock)
-    series._closed = History(retention=10.0)
+    series._family.retention = 10.0
     clock.advance(50)
     series.inc()
     clock.advance(100)
@@ -121,7 +125,7 @@ def test_an_empty_history_lets_go_of_its_last_slot() -> None:
 @given(st.lists(st.tuples(gaps, st.floats(-1e6, 1e6)), min_size=1, max_size=200), windows)
 def test_a_gauge_window_includes_the_value_in_force_at_its_start(recorded: list[tuple[float, float]], window: float) -> None:
     clock = ManualClock(1000.0)
-    series, trace = GaugeSeries(NO_LABELS, now=clock.now, born=1000.0, refuse=no_refusal), list[tuple[float, float]]()
+    series, trace = GaugeSeries(NO_LABELS, family(clock)), list[tuple[float, float]]()
     for step, value in recorded:
         clock.advance(step)
         series.set(value)

@@ -209,12 +209,12 @@ async def test_a_reading_that_raises_changes_nothing_for_others(
 ) -> None:
     broken = False
 
-    def read(now: float) -> float:
+    def read() -> float:
         if broken:
             raise OSError("no such sensor")
         return 9.0
 
-    app.computed_gauge("sensor", read)
+    app.callback_gauge("sensor", read)
     manager.add_rule(rule("fragile", metric_name="sensor"))
     manager.add_rule(rule())
     async with manager:
@@ -225,8 +225,8 @@ async def test_a_reading_that_raises_changes_nothing_for_others(
         states = {s.rule.name: (s.state, s.error, s.evaluations) for s in manager.rule_status()}
     assert channel.told() == [("firing", "fragile_app"), ("firing", "busy_app")]  # unknown is never over
     assert states["busy"] == ("firing", None, 64)
-    assert states["fragile"] == ("firing", "app: OSError: no such sensor", 64)
-    assert caplog.text.count("rule 'fragile' cannot be judged: app: OSError: no such sensor") == 1
+    assert states["fragile"] == ("firing", "app: its callback raised OSError: no such sensor", 64)
+    assert caplog.text.count("rule 'fragile' cannot be judged: app: its callback raised OSError: no such sensor") == 1
 
 
 async def test_a_channel_that_never_answers_changes_nothing_for_others(

@@ -247,5 +247,5 @@ def test_points_carry_wall_time_and_labels(collector: MetricsCollector, time: Ma
 
 
 def test_a_computed_gauge_is_what_its_function_says(collector: MetricsCollector) -> None:
-    metric = collector.computed_gauge("clock", lambda now: now, "Now", unit="seconds")
+    metric = collector.callback_gauge("clock", collector.clock.now, "Now", unit="seconds")
     assert metric.get_latest_value() == metric.get_max() == 1000.0

@@ -166,5 +166,5 @@ def test_a_share_of_what_is_not_there_is_an_error(collector: MetricsCollector) -
 
 
 def test_a_computed_gauge_with_nothing_to_say_is_empty(collector: MetricsCollector) -> None:
-    collector.computed_gauge("m", lambda now: None)
+    collector.callback_gauge("m", lambda: None)
     assert one(collector, "> 1") == Empty()

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from kailash_monitor.metrics.recorder import locked_without_gil
-from kailash_monitor.metrics.series import CallbackSeries, CounterSeries, DistributionSeries, GaugeSeries
+from kailash_monitor.metrics.recorder import Family, locked_without_gil
+from kailash_monitor.metrics.series import CounterSeries, DistributionSeries, GaugeSeries
+from kailash_monitor.model.buckets import pool
 from kailash_monitor.model.labels import NO_LABELS
 from kailash_monitor.testing import ManualClock
 
@@ -22,21 +23,23 @@ def refused() -> list[tuple[object, str]]:
     return []
 
 
+def family(time: ManualClock, refused: list[tuple[object, str]], *bounds: float) -> Family:
+    return Family(time.now, lambda v, why: refused.append((v, why)), lambda series: series, time.now(), bounds)
+
+
 @pytest.fixture
 def counter(time: ManualClock, refused: list[tuple[object, str]]) -> CounterSeries:
-    return CounterSeries(NO_LABELS, now=time.now, born=100.0, refuse=lambda v, why: refused.append((v, why)))
+    return CounterSeries(NO_LABELS, family(time, refused))
 
 
 @pytest.fixture
 def gauge(time: ManualClock, refused: list[tuple[object, str]]) -> GaugeSeries:
-    return GaugeSeries(NO_LABELS, now=time.now, born=100.0, refuse=lambda v, why: refused.append((v, why)))
+    return GaugeSeries(NO_LABELS, family(time, refused))
 
 
 @pytest.fixture
 def timer(time: ManualClock, refused: list[tuple[object, str]]) -> DistributionSeries:
-    return DistributionSeries(
-        NO_LABELS, (1.0, 2.0), now=time.now, born=100.0, refuse=lambda v, why: refused.append((v, why))
-    )
+    return DistributionSeries(NO_LABELS, family(time, refused, 1.0, 2.0))
 
 
 @pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), "five", None, [], 10**400])
@@ -54,7 +57,7 @@ def test_a_gauge_and_a_timer_drop_what_is_no_finite_number(
     for record in (gauge.set, gauge.add, timer.observe):
         record(float("nan"))
     assert [why for _, why in refused] == ["not finite"] * 3
-    assert gauge.sample(0.0, 100.0) is None
+    assert gauge.value is None
 
 
 def test_numbers_of_other_kinds_are_coerced(counter: CounterSeries) -> None:
@@ -98,39 +101,58 @@ def test_the_value_in_force_survives_the_retention(gauge: GaugeSeries, time: Man
     assert (found.first, found.min, found.max, found.count) == (2.0, 2.0, 3.0, 2)
 
 
-def test_le_buckets_are_exact_and_cumulative(timer: DistributionSeries) -> None:
+def test_le_buckets_are_exact(timer: DistributionSeries) -> None:
     for value in (0.5, 1.0, 1.5, 2.0, 3.0):
         timer.observe(value)
-    sample = timer.sample(0.0, 100.0)
-    assert list(sample.le) == [(1.0, 2), (2.0, 4), (float("inf"), 5)]
-    assert (sample.count, sample.sum, sample.latest) == (5, 8.0, 3.0)
+    assert timer.totals() == ([2, 2, 1], 8.0)
+    assert timer.latest == 3.0
 
 
-def test_points_are_the_recent_past_in_wall_time(
-    counter: CounterSeries, timer: DistributionSeries, time: ManualClock
+def test_points_are_the_recent_past(
+    counter: CounterSeries, gauge: GaugeSeries, timer: DistributionSeries, time: ManualClock
 ) -> None:
-    for _ in range(3):
+    assert counter.points() == gauge.points() == timer.points() == []
+    for value in range(3):
         counter.inc()
+        gauge.set(value)
         timer.observe(1.0)
         timer.observe(2.0)
         time.advance(1)
-    assert [(p.at, p.value) for p in counter.sample(1000.0, time.now()).points] == [
-        (1100.0, 1.0),
-        (1101.0, 2.0),
-        (1102.0, 3.0),
-    ]
-    assert [p.value for p in timer.sample(0.0, time.now()).points] == [1.5, 1.5, 1.5]
+    assert counter.points() == [(100.0, 1.0), (101.0, 2.0), (102.0, 3.0)]
+    assert gauge.points() == [(100.0, 0.0), (101.0, 1.0), (102.0, 2.0)]
+    assert timer.points() == [(100.0, 1.5), (101.0, 1.5), (102.0, 1.5)]
+    for series in (counter, gauge, timer):
+        for _ in range(200):
+            time.advance(1)
+            (
+                series.observe
+                if isinstance(series, DistributionSeries)
+                else series.inc
+                if isinstance(series, CounterSeries)
+                else series.set
+            )(1.0)
+        assert len(series.points()) == 60
 
 
-def test_a_callback_is_asked_when_it_is_read() -> None:
-    answers = iter([None, 5.0, None, 6.0])
-    series = CallbackSeries(NO_LABELS, lambda now: next(answers))
-    assert series.window(10, 100.0).last is None
-    assert series.window(10, 100.0).last == 5.0
-    assert series.sample(0.0, 100.0) is None
-    sample = series.sample(0.0, 100.0)
-    assert sample is not None
-    assert sample.value == 6.0
+def test_the_guides_questions_are_answered_per_series_too(
+    counter: CounterSeries, gauge: GaugeSeries, timer: DistributionSeries, time: ManualClock
+) -> None:
+    counter.inc(30)
+    gauge.set(1)
+    gauge.set(5)
+    for value in (1.0, 2.0, 6.0):
+        timer.observe(value)
+    assert (counter.get_increase("1m"), counter.get_rate("1m"), counter.get_average(), counter.get_max()) == (
+        30,
+        0.5,
+        None,
+        None,
+    )
+    assert (gauge.get_average(), gauge.get_min(), gauge.get_max(), gauge.get_increase()) == (3, 1, 5, 0)
+    assert (timer.get_average(), timer.get_min(), timer.get_max(), timer.get_increase()) == (3, 1, 6, 3)
+    assert timer.get_percentile(50) == pytest.approx(2.0, rel=0.022)
+    with pytest.raises(ValueError, match="0 is not a window"):
+        counter.get_rate(0)
 
 
 def _in_threads(count: int, work: Callable[[], None]) -> None:
@@ -163,12 +185,13 @@ def test_count_sum_and_buckets_agree_in_every_read(timer: DistributionSeries, ti
 
     def read() -> None:
         while not done.is_set():
-            found, sample = timer.window(60, time.now()), timer.sample(0.0, time.now())
+            found, totals, (packed, total) = timer.window(60, time.now()), timer.totals(), timer.exponential()
             if (
                 not found.count == found.sum == sum(found.buckets.values())
-                or not sample.count == sample.sum == sample.le[-1][1]
+                or sum(totals.counts) != totals.sum
+                or sum(pool([packed]).values()) != total
             ):
-                torn.append((found, sample))
+                torn.append((found, totals))
 
     reader = threading.Thread(target=read)
     reader.start()
@@ -187,11 +210,11 @@ def test_without_the_gil_every_recording_holds_the_lock(counter: CounterSeries) 
         __slots__ = ()
 
         def inc(self, by: float = 1.0) -> None:
-            held.append(self._lock._is_owned())  # type: ignore[attr-defined]  # no public way to ask
+            held.append(self._family.lock._is_owned())  # type: ignore[attr-defined]  # no public way to ask
             super().inc(by)
 
     record = locked_without_gil(Watched.inc, gil=False)
-    series = Watched(NO_LABELS, now=lambda: 0.0, born=0.0, refuse=lambda value, why: None)
+    series = Watched(NO_LABELS, family(ManualClock(), []))
     _in_threads(4, lambda: [record(series) for _ in range(1_000)][0])
     assert (series.total, len(held), all(held)) == (4_000, 4_000, True)
     assert locked_without_gil(CounterSeries.inc, gil=True) is CounterSeries.inc

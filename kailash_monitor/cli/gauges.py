@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from kailash_monitor.model.snapshot import MetricSnapshot, Point, Snapshot
+from kailash_monitor.model.snapshot import Snapshot
+from kailash_monitor.model.views import MetricView, Point
 
 __all__ = ["Line", "main_lines"]
 
@@ -74,9 +75,10 @@ def main_lines(snapshot: Snapshot) -> list[Line]:
     return lines
 
 
-def _lines(label: str, metric: MetricSnapshot, write: Callable[[float], str]) -> Iterator[Line]:
+def _lines(label: str, metric: MetricView, write: Callable[[float], str]) -> Iterator[Line]:
     for series in metric.series:
-        past = _rates(series.points) if write is _rate else [point.value for point in series.points]
+        points = series.points()
+        past = _rates(points) if write is _rate else [point.value for point in points]
         if not past or (write is _rate and not any(past)):
             continue  # an interface that is not in use
         name = f"{label} {' '.join(series.labels.values())}".rstrip()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kailash_monitor.alerting.incident import AlertKey
+from kailash_monitor.errors import MonitoringError
 from kailash_monitor.metrics import MetricsCollector
 from kailash_monitor.rules import AlertRule, Failed, Missing, Reading, read
 
@@ -33,10 +34,14 @@ def evaluate(rule: AlertRule, collectors: Mapping[str, MetricsCollector], now: f
         if metric is None:
             continue
         share_of = metric.metadata.share_of
+        metric.retain(rule.time_window)
         try:
-            groups = read(rule, metric, collector.get_metric(share_of) if share_of else None, now)
+            whole = collector.get_metric(share_of) if share_of else None
+            if whole is not None:
+                whole.retain(rule.time_window)
+            groups = read(rule, metric, whole, now)
         except Exception as error:  # the user's callback, or a rule that does not fit: an error is a reading, too
-            failed[name] = f"{type(error).__name__}: {error}"
+            failed[name] = str(error) if isinstance(error, MonitoringError) else f"{type(error).__name__}: {error}"
         else:
             readings.update({AlertKey(rule.name, name, group): reading for group, reading in groups.items()})
     return Evaluation(readings, failed)

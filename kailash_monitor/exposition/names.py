@@ -1,11 +1,13 @@
 """Exported names: what a metric is called outside, and by what its numbers are multiplied to be in base units."""
 
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from typing import Final
 
 from kailash_monitor.model.metric import Metadata, MetricType
+from kailash_monitor.model.snapshot import Snapshot
 
-__all__ = ["ExportedName", "exported_name", "names_taken"]
+__all__ = ["ExportedName", "exported_name", "names_taken", "only"]
 
 _BASE_UNITS: Final = {
     "seconds": ("seconds", 1.0),
@@ -40,6 +42,24 @@ def names_taken(namespace: str, collector: str, metadata: Metadata) -> list[str]
     name = exported_name(namespace, collector, metadata).name
     family = name.removesuffix("_total") if metadata.type is MetricType.COUNTER else name
     return [f"{family}{suffix}" for suffix in _SUFFIXES[metadata.type]]
+
+
+def only(snapshot: Snapshot, wanted: AbstractSet[str]) -> Snapshot:
+    """Give the snapshot of the metrics that have one of the `wanted` names on a page, such as `app_wait_seconds_bucket`."""
+    return replace(
+        snapshot,
+        collectors=[
+            replace(
+                collector,
+                metrics=[
+                    metric
+                    for metric in collector.metrics
+                    if not wanted.isdisjoint(names_taken(snapshot.namespace, collector.name, metric.metadata))
+                ],
+            )
+            for collector in snapshot.collectors
+        ],
+    )
 
 
 def exported_name(namespace: str, collector: str, metadata: Metadata) -> ExportedName:

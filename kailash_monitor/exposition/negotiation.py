@@ -4,12 +4,13 @@ RFC 9110, 12.5: the highest quality wins, among equals the one we would rather s
 back to the Prometheus text, which every scraper takes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from kailash_monitor.exposition.openmetrics import OPENMETRICS_CONTENT_TYPE, render_openmetrics
 from kailash_monitor.exposition.prometheus import PROMETHEUS_CONTENT_TYPE, render_prometheus
+from kailash_monitor.exposition.protobuf import PROTOBUF_CONTENT_TYPE, render_protobuf
 from kailash_monitor.model.snapshot import Snapshot
 
 __all__ = ["PROMETHEUS_TEXT", "Format", "accepts_gzip", "choose_format"]
@@ -17,21 +18,33 @@ __all__ = ["PROMETHEUS_TEXT", "Format", "accepts_gzip", "choose_format"]
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A format of the page: its media type, the version it must be asked for in, and how it is written."""
+    """A format of the page: its media type, the parameters it has where they are asked for, and how it is written."""
 
     media_type: str
-    version: str
+    parameters: Mapping[str, str]
     content_type: str
-    render: Callable[[Snapshot], Iterator[str]]
+    render: Callable[[Snapshot], Iterator[bytes]]
+
+    def meets(self, media_type: str, parameters: Mapping[str, str]) -> bool:
+        """Whether somebody who asks so can read it."""
+        return media_type == self.media_type and all(
+            parameters.get(name, value) == value for name, value in self.parameters.items()
+        )
 
 
-PROMETHEUS_TEXT: Final = Format("text/plain", "0.0.4", PROMETHEUS_CONTENT_TYPE, render_prometheus)
+PROMETHEUS_TEXT: Final = Format("text/plain", {"version": "0.0.4"}, PROMETHEUS_CONTENT_TYPE, render_prometheus)
 
 _FORMATS: Final = (
-    Format("application/openmetrics-text", "1.0.0", OPENMETRICS_CONTENT_TYPE, render_openmetrics),
+    Format(
+        "application/vnd.google.protobuf",
+        {"proto": "io.prometheus.client.metricfamily", "encoding": "delimited"},
+        PROTOBUF_CONTENT_TYPE,
+        render_protobuf,
+    ),
+    Format("application/openmetrics-text", {"version": "1.0.0"}, OPENMETRICS_CONTENT_TYPE, render_openmetrics),
     PROMETHEUS_TEXT,
 )
-"""In order of preference: OpenMetrics also tells when counting began."""
+"""In order of preference: protobuf has native histograms, OpenMetrics also tells when counting began."""
 
 
 def choose_format(accept: str | None) -> Format:
@@ -39,7 +52,7 @@ def choose_format(accept: str | None) -> Format:
     best, quality = PROMETHEUS_TEXT, 0.0
     for media_type, parameters in _offers(accept or ""):
         for offered in _FORMATS:
-            if media_type != offered.media_type or parameters.get("version", offered.version) != offered.version:
+            if not offered.meets(media_type, parameters):
                 continue
             wanted = _quality(parameters)
             better = wanted > quality or (wanted == quality > 0 and _FORMATS.index(offered) < _FORMATS.index(best))

@@ -1,37 +1,113 @@
-"""A computed gauge's series: a value that is asked for when somebody looks."""
+"""A callback gauge's series: a value that a function of yours gives."""
 
-from collections.abc import Callable
-from typing import Final
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Final, cast
 
-from kailash_monitor.model.labels import Labels
-from kailash_monitor.model.snapshot import Point, Sample
+from kailash_monitor.errors import NoAnswer
+from kailash_monitor.metrics.gauge_series import GaugeSeries
+from kailash_monitor.metrics.reads import Reads
+from kailash_monitor.metrics.recorder import Family
+from kailash_monitor.model.labels import NO_LABELS
+from kailash_monitor.model.views import Point
 from kailash_monitor.model.window import GaugeWindow
 
-__all__ = ["CallbackSeries"]
+__all__ = ["Callback", "CallbackSeries"]
+
+Callback = Callable[[], float | None] | Callable[[], Awaitable[float | None]]
+"""Gives the value, None where there is nothing to say."""
+
+MISSED: Final = 3.0
+"""So many intervals after its last answer, what a callback said is not taken for the present any more."""
 
 
-class CallbackSeries:
-    """A gauge whose value is computed when it is read.
+class CallbackSeries(Reads):
+    """A gauge whose value comes from `callback`.
 
-    `read(now)` gives the value, None where there is nothing to say. What it raises reaches the reader: a rule turns it
-    into an error of its own, an export leaves the series out.
+    Without `every` it is asked whenever somebody looks, but not again within `cache` seconds. With `every` it is refreshed
+    at that interval by a running manager, for `timeout` seconds at most, a plain function in a thread and a coroutine on the
+    loop; whoever looks gets the last answer. Answers are kept as a gauge's history.
+
+    What the callback raises reaches the reader as NoAnswer: a rule turns it into an error of its own, an export leaves the
+    metric out.
     """
 
-    __slots__ = ("_read", "labels")
+    __slots__ = ("_gauge", "_now", "_silent", "_wrong", "asked_at", "cache", "callback", "every", "labels", "timeout")
 
-    def __init__(self, labels: Labels, read: Callable[[float], float | None]) -> None:
-        self.labels: Final = labels
-        self._read = read
+    def __init__(
+        self, callback: Callback, family: Family, *, cache: float = 0.0, every: float | None = None, timeout: float = 10.0
+    ) -> None:
+        self.labels: Final = NO_LABELS
+        self.callback: Final = callback
+        self.cache: Final = cache
+        self.every: Final = every
+        self.timeout: Final = timeout
+        self.asked_at: float | None = None
+        self._gauge: Final = GaugeSeries(NO_LABELS, family)
+        self._now = family.now
+        self._silent = False  # the last answer was None
+        self._wrong = ""
+
+    def __repr__(self) -> str:
+        return f"<CallbackSeries of {getattr(self.callback, '__name__', 'a callable')}>"
+
+    @property
+    def awaits(self) -> bool:
+        """Whether the callback is a coroutine function."""
+        return inspect.iscoroutinefunction(self.callback)
+
+    def answered(self, value: float | None) -> None:
+        """Take the callback's answer."""
+        self.asked_at, self._silent, self._wrong = self._now(), value is None, ""
+        if value is not None:
+            self._gauge.set(value)
+
+    def failed(self, error: BaseException) -> None:
+        """Take note that the callback gave none; `error` says why."""
+        self.asked_at, self._wrong = self._now(), f"{type(error).__name__}: {error}"
+
+    def look(self, now: float) -> None:
+        """Have an answer that is new enough; NoAnswer where there is none."""
+        if self.every is None and (self.asked_at is None or now - self.asked_at >= self.cache):
+            try:
+                self.answered(cast("float | None", self.callback()))
+            except Exception as error:
+                self.failed(error)
+        if self._wrong:
+            raise NoAnswer(f"its callback raised {self._wrong}")
+        if self.every is not None and self.asked_at is not None and now - self.asked_at > MISSED * self.every:
+            raise NoAnswer(f"its callback has not been asked for {now - self.asked_at:.0f} s: does the manager run?")
+
+    @property
+    def value(self) -> float | None:
+        """The last answer; None where there was none, or it was None."""
+        return None if self._silent or self._wrong else self._gauge.value
+
+    @property
+    def born(self) -> float:
+        """Since when it is kept."""
+        return self._gauge.born
+
+    @property
+    def set_at(self) -> float:
+        """When it last answered with a value."""
+        return self._gauge.set_at
+
+    @property
+    def touched_at(self) -> float:
+        """It is never given up for not being recorded."""
+        return float("inf")
 
     def window(self, seconds: float, now: float) -> GaugeWindow:
-        """Give the value it has now, whatever the window."""
-        value = self._read(now)
-        start = now - seconds
-        if value is None:
-            return GaugeWindow(start, now, start)
-        return GaugeWindow(start, now, start, first=value, last=value, min=value, max=value, sum=value, count=1, set_at=now)
+        """Give the answers in the `seconds` before `now`; none where the last one was None."""
+        self.look(now)
+        if self._silent:
+            return GaugeWindow(now - seconds, now, now - seconds)
+        return self._gauge.window(seconds, now)
 
-    def sample(self, wall_offset: float, now: float) -> Sample | None:
-        """Give the value it has now; None where there is nothing to say."""
-        value = self._read(now)
-        return None if value is None else Sample(self.labels, value, [Point(now + wall_offset, value)])
+    def _read(self, seconds: float) -> GaugeWindow:
+        return self.window(seconds, self._now())
+
+    def points(self) -> list[Point]:
+        """Give the last answers."""
+        return self._gauge.points()

@@ -1,14 +1,17 @@
 """A collector: the metrics of one subject, under one name in a registry."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from kailash_monitor.clock import SYSTEM_CLOCK, Clock
 from kailash_monitor.errors import MetricError
+from kailash_monitor.metrics.callback_series import Callback, CallbackSeries
+from kailash_monitor.metrics.definition import Definition
 from kailash_monitor.metrics.instruments import Counter, Gauge, Histogram, Timer
 from kailash_monitor.metrics.metric import Metric
 from kailash_monitor.metrics.series import CounterSeries, DistributionSeries, GaugeSeries
+from kailash_monitor.model.durations import Duration, parse_duration
 from kailash_monitor.model.metric import Metadata, MetricType
 
 if TYPE_CHECKING:
@@ -55,12 +58,17 @@ class MetricsCollector:
         *,
         share_of: str | None = None,
         buckets: Sequence[float] | None = None,
+        keep: Sequence[str] = (),
+        ttl: Duration | None = None,
     ) -> Metric:
         """Give the metric called `name`, made now if it is new; it takes any label names.
 
-        The same name with another definition is a MetricError that shows the difference.
+        The same name with another definition is a MetricError that shows the difference. `share_of` names the counter of
+        which this one counts a part; `buckets` are the upper bounds that Prometheus will see, in the metric's unit. Label
+        values named in `keep` stay apart beyond `max_series`. A series that nobody touched for `ttl` is given up: its label
+        set begins anew, and what it counted stays in the metric's total.
         """
-        return self._define(Metadata(name, metric_type, description, unit, share_of), bounds=buckets)
+        return self._define(Metadata(name, metric_type, description, unit, share_of), None, buckets, keep, ttl)
 
     def counter(
         self,
@@ -70,20 +78,63 @@ class MetricsCollector:
         labels: Sequence[str] = (),
         unit: str = "",
         share_of: str | None = None,
+        keep: Sequence[str] = (),
+        ttl: Duration | None = None,
     ) -> Counter:
-        """Give a counter with these labels and no others. `share_of` names the counter of which it counts a part."""
+        """Give a counter with these labels and no others; the rest is as for `create_metric`."""
         metadata = Metadata(name, MetricType.COUNTER, description, unit, share_of)
-        return Counter(self._define(metadata, labels), CounterSeries)
+        return Counter(self._define(metadata, labels, None, keep, ttl), CounterSeries)
 
-    def gauge(self, name: str, description: str = "", *, labels: Sequence[str] = (), unit: str = "") -> Gauge:
-        """Give a gauge with these labels and no others."""
-        return Gauge(self._define(Metadata(name, MetricType.GAUGE, description, unit), labels), GaugeSeries)
+    def gauge(
+        self,
+        name: str,
+        description: str = "",
+        *,
+        labels: Sequence[str] = (),
+        unit: str = "",
+        keep: Sequence[str] = (),
+        ttl: Duration | None = None,
+    ) -> Gauge:
+        """Give a gauge with these labels and no others; the rest is as for `create_metric`."""
+        metadata = Metadata(name, MetricType.GAUGE, description, unit)
+        return Gauge(self._define(metadata, labels, None, keep, ttl), GaugeSeries)
 
-    def computed_gauge(
-        self, name: str, read: Callable[[float], float | None], description: str = "", *, unit: str = ""
+    def callback_gauge(
+        self,
+        name: str,
+        callback: Callback,
+        description: str = "",
+        *,
+        unit: str = "",
+        cache: Duration = 0.0,
+        every: Duration | None = None,
+        timeout: Duration = 10.0,
     ) -> Metric:
-        """Give a gauge that is computed by `read(now)` whenever somebody looks; None means there is nothing to say."""
-        return self._define(Metadata(name, MetricType.GAUGE, description, unit), (), callback=read)
+        """Give a gauge without labels whose value `callback()` gives; None means there is nothing to say.
+
+        It is asked whenever somebody looks, but not again within `cache`: it must be quick. With `every`, a running
+        manager asks it at that interval, for `timeout` at most: a coroutine function on the loop, a plain function in a
+        thread of its own; whoever looks gets the last answer. A coroutine function needs `every`.
+
+        What it raises never reaches the program: a rule sees an error, a page leaves the metric out, and it is reported
+        once. A second callback for the same name is a MetricError.
+        """
+        metric = self._define(Metadata(name, MetricType.GAUGE, description, unit), (), None, (), None)
+        seconds = {"cache": parse_duration(cache), "timeout": parse_duration(timeout)}
+        interval = None if every is None else parse_duration(every)
+        series = CallbackSeries(callback, metric.family, every=interval, **seconds)
+        wrong = "a coroutine function without every=" if series.awaits and every is None else ""
+        wrong = wrong or ("every=" + repr(every) if interval is not None and not interval > 0 else "")
+        found = None if wrong else metric.answer_by(series)
+        if wrong or found is None or found.callback is not callback:
+            raise MetricError(
+                f"metric {name!r}",
+                seen=wrong or "a second callback",
+                expected="say how often to ask it, such as every='10s'" if wrong else "a gauge has one callback",
+            )
+        if self.registry is not None:
+            self.registry.asks(found)
+        return metric
 
     def histogram(
         self,
@@ -93,10 +144,12 @@ class MetricsCollector:
         labels: Sequence[str] = (),
         unit: str = "",
         buckets: Sequence[float] | None = None,
+        keep: Sequence[str] = (),
+        ttl: Duration | None = None,
     ) -> Histogram:
-        """Give a histogram with these labels and no others; `buckets` are the upper bounds that Prometheus will see."""
+        """Give a histogram with these labels and no others; the rest is as for `create_metric`."""
         metadata = Metadata(name, MetricType.HISTOGRAM, description, unit)
-        return Histogram(self._define(metadata, labels, bounds=buckets), DistributionSeries)
+        return Histogram(self._define(metadata, labels, buckets, keep, ttl), DistributionSeries)
 
     def timer(
         self,
@@ -106,32 +159,37 @@ class MetricsCollector:
         labels: Sequence[str] = (),
         unit: str = "milliseconds",
         buckets: Sequence[float] | None = None,
+        keep: Sequence[str] = (),
+        ttl: Duration | None = None,
     ) -> Timer:
-        """Give a timer with these labels and no others; `buckets` are in its unit."""
+        """Give a timer with these labels and no others; `buckets` are in its unit. The rest is as for `create_metric`."""
         metadata = Metadata(name, MetricType.TIMER, description, unit)
-        return Timer(self._define(metadata, labels, bounds=buckets), DistributionSeries)
+        return Timer(self._define(metadata, labels, buckets, keep, ttl), DistributionSeries)
 
     def _define(
         self,
         metadata: Metadata,
-        labels: Sequence[str] | None = None,
-        *,
-        bounds: Sequence[float] | None = None,
-        callback: Callable[[float], float | None] | None = None,
+        labels: Sequence[str] | None,
+        buckets: Sequence[float] | None,
+        keep: Sequence[str],
+        ttl: Duration | None,
     ) -> Metric:
+        definition = Definition(
+            metadata=metadata,
+            label_names=None if labels is None else tuple(labels),
+            buckets=None if buckets is None else tuple(buckets),
+            keep=tuple(keep),
+            ttl=None if ttl is None else parse_duration(ttl),
+        )
         with self._lock:
             metric = self._metrics.get(metadata.name)
             if metric is None:
-                metric = Metric(metadata, self, label_names=labels, bounds=bounds, callback=callback)
+                metric = Metric(definition, self)
                 if self.registry is not None and self.name is not None:
                     self.registry.claim(self.name, metadata)
                 self._metrics[metadata.name] = metric
                 return metric
-        differences = metadata.difference(metric.metadata)
-        if labels is not None and metric.label_names != tuple(labels):
-            differences = ", ".join(
-                filter(None, (differences, f"labels {tuple(labels)!r} and {metric.label_names or 'any'!r}"))
-            )
+        differences = definition.difference(metric.definition)
         if differences:
             raise MetricError(
                 f"metric {metadata.name!r}",

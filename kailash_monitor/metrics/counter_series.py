@@ -1,13 +1,15 @@
 """A counter's series: a running total and its history."""
 
 import math
-from collections.abc import Callable
-from typing import Final, Self
+from array import array
+from collections.abc import Mapping
+from typing import Final
 
-from kailash_monitor.metrics.history import History, inside
-from kailash_monitor.metrics.recorder import HUGE, RECENT_POINTS, Recorder, Refuse, locked_without_gil
+from kailash_monitor.metrics.history import History, newer
+from kailash_monitor.metrics.recorder import GONE, HUGE, RECENT_POINTS, Family, Recorder, locked_without_gil
+from kailash_monitor.model.exemplar import Exemplar
 from kailash_monitor.model.labels import Labels
-from kailash_monitor.model.snapshot import Point, Sample
+from kailash_monitor.model.views import Point
 from kailash_monitor.model.window import CounterWindow
 
 __all__ = ["ONE", "CounterSeries"]
@@ -15,98 +17,149 @@ __all__ = ["ONE", "CounterSeries"]
 ONE: Final = 1.0
 """The step of `inc()`, known to be fine by being this very object."""
 
-
-class _CounterSlot:
-    """`total` is the running total when the slot closed."""
-
-    __slots__ = ("first_at", "last_at", "total")
-
-    def __init__(self, first_at: float, last_at: float, total: float) -> None:
-        self.first_at = first_at
-        self.last_at = last_at
-        self.total = total
-
-    def absorb(self, newer: Self, /) -> None:
-        self.last_at = newer.last_at
-        self.total = newer.total
+_FOLDS: Final = (newer,)
 
 
 class CounterSeries(Recorder):
     """A running total that only rises.
 
-    The open slot is not an object: it began at `_first_at`, and its first increment made the total `_after_first`. Where
-    that is the total still, it had one event; else its last event is taken to be at its end, a second later at most.
+    History has the running total at the end of each slot. The open slot is not an object: it began at `_first_at`, and its
+    first increment made the total `_after_first`. Where that is the total still, it had one event; else its last event is
+    taken to be at its end, a second later at most.
     """
 
     __slots__ = ("_after_first", "_closed", "_first_at", "_total")
 
-    def __init__(self, labels: Labels, *, now: Callable[[], float], born: float, refuse: Refuse) -> None:
-        super().__init__(labels, now=now, born=born, refuse=refuse)
+    def __init__(self, labels: Labels, family: Family) -> None:
+        super().__init__(labels, family)
         self._total = 0.0
         self._after_first = 0.0
         self._first_at: float | None = None
-        self._closed: History[_CounterSlot] = History()
+        self._closed: History | None = None
 
     @locked_without_gil
-    def inc(self, by: float = ONE) -> None:
-        """Add `by`, which must be finite and not negative; anything else is dropped and counted."""
-        if self._now() < self._rolls_at and (
-            by is ONE or ((by.__class__ is float or by.__class__ is int) and 0.0 <= by < HUGE)
+    def inc(self, by: float = ONE, exemplar: Mapping[str, object] | None = None) -> None:
+        """Add `by`, which must be finite and not negative; anything else is dropped and counted.
+
+        `exemplar` (such as `{"trace_id": …}`) says how to find this very event.
+        """
+        clock = self._now
+        if (
+            clock() < self._rolls_at
+            and exemplar is None
+            and (by is ONE or ((by.__class__ is float or by.__class__ is int) and 0.0 <= by < HUGE))
         ):
             self._total += by
         else:
-            self._inc_slowly(by)
+            self._inc_slowly(by, exemplar)
 
-    def _inc_slowly(self, by: float) -> None:
+    def _inc_slowly(self, by: float, labels: Mapping[str, object] | None) -> None:
         number = self._number(by)
         if number is None:
             return
         if number < 0:
-            self._refuse(by, "negative: a counter only rises")
+            self._family.refuse(by, "negative: a counter only rises")
             return
-        with self._lock:
-            at = self._now()
-            if at < self._rolls_at:
-                self._total += number
-                return
-            if self._first_at is not None:
-                self._closed.append(self._open_slot(self._first_at, self._rolls_at))
+        exemplar = self._exemplar(labels, number)
+        with self._family.lock:
+            series = self._family.readmit(self) if self.removed else self
+            assert isinstance(series, CounterSeries)
+            series._add(number, exemplar)
+
+    def _add(self, number: float, exemplar: Exemplar | None) -> None:
+        at = self._now()
+        if exemplar is not None:
+            self._family.exemplars[self] = exemplar
+        if at < self._rolls_at:
             self._total += number
-            self._first_at, self._after_first = at, self._total
-            self._rolls_at = math.floor(at) + 1.0
-
-    def _open_slot(self, first_at: float, end: float) -> _CounterSlot:
-        single = self._total == self._after_first
-        return _CounterSlot(first_at, first_at if single else end, self._total)
-
-    def _slots(self, now: float) -> list[_CounterSlot]:
-        slots = [*self._closed]
+            return
         if self._first_at is not None:
-            slots.append(self._open_slot(self._first_at, max(self._first_at, min(now, self._rolls_at))))
-        return slots
+            self._close(self._open_end(self._total, math.nextafter(self._rolls_at, 0.0)), self._total)
+        self._total += number
+        self._first_at, self._after_first = at, self._total
+        self._rolls_at = self._family.second_end(at)
+
+    def _close(self, end: float, total: float) -> None:
+        if self._closed is None:
+            self._closed = History((array("d"),), _FOLDS)
+        self._closed.append(end, (total,), self._family.retention)
+
+    def _open_end(self, total: float, end: float) -> float:
+        """Give when the open slot had its last event: its only one, or else `end`."""
+        assert self._first_at is not None
+        return self._first_at if total == self._after_first else max(end, self._first_at)
 
     @property
     def total(self) -> float:
         """All that was ever counted."""
         return self._total
 
+    @property
+    def exemplar(self) -> Exemplar | None:
+        """The last increment that came with one."""
+        return self._family.exemplars.get(self)
+
+    @property
+    def touched_at(self) -> float:
+        """When it was last recorded, within a second; minus infinity where it never was."""
+        return -math.inf if self._first_at is None else self._rolls_at
+
     def window(self, seconds: float, now: float) -> CounterWindow:
         """Give the increase in the `seconds` before `now`."""
         start = now - seconds
-        with self._lock:
+        with self._family.lock:
+            total, closed = self._total, self._closed
             covers_since, before = self.born, 0.0
-            if self._closed.evicted is not None:
-                covers_since, before = self._closed.evicted.last_at, self._closed.evicted.total
-            for slot in self._slots(now):
-                if inside(slot, start):
-                    break
-                before = slot.total
-            total = self._total  # read last: it may have risen since the slots were
-            return CounterWindow(start, now, covers_since, increase=total - before, total=total)
+            if closed is not None:
+                if closed.gone is not None:
+                    covers_since, before = closed.gone
+                index = closed.after(start)
+                if index:
+                    before = closed.columns[0][index - 1]
+            if self._first_at is not None and self._open_end(total, min(now, self._rolls_at)) <= start:
+                before = total
+        return CounterWindow(start, now, covers_since, total - before, total)
 
-    def sample(self, wall_offset: float, now: float) -> Sample:
-        """Give the total and the recent past."""
-        with self._lock:
-            slots = self._slots(now)[-RECENT_POINTS:]
-            points = [Point(slot.last_at + wall_offset, slot.total) for slot in slots]
-            return Sample(self.labels, self._total, points, self.born + wall_offset)
+    def points(self) -> list[Point]:
+        """Give the total at the end of each of the last slots."""
+        with self._family.lock:
+            points = [] if self._closed is None else [Point(*row) for row in self._closed.rows()[1 - RECENT_POINTS :]]
+            if self._first_at is not None:
+                points.append(Point(self._open_end(self._total, min(self._now(), self._rolls_at)), self._total))
+            return points
+
+    def absorb(self, removed: "CounterSeries") -> None:
+        """Take over all that `removed` counted, and when; it is left empty and marked as removed.
+
+        What its metric counted as a whole stays the same, in every window.
+        """
+        with self._family.lock:
+            removed._rolls_at = GONE  # from here on nobody adds to it
+            gone = [s._closed.gone for s in (self, removed) if s._closed is not None and s._closed.gone is not None]
+            steps = sorted(self._steps() + removed._steps())
+            running: float = sum([total for _, total in gone])
+            self._closed, self._first_at, self._rolls_at = None, None, -math.inf
+            if gone:
+                self._closed = History((array("d"),), _FOLDS)
+                self._closed.gone = (max(gone)[0], running)
+            for end, step in steps:
+                running += step
+                self._close(end, running)
+            self._total = running
+            removed._total = removed._after_first = 0.0
+            removed._first_at = removed._closed = None
+            self._family.exemplars.pop(removed, None)
+
+    def _steps(self) -> list[tuple[float, float]]:
+        """Give how much it rose in each slot, the open one included."""
+        closed, before = self._closed, 0.0
+        if closed is not None and closed.gone is not None:
+            before = closed.gone[1]
+        rows = [] if closed is None else closed.rows()
+        steps: list[tuple[float, float]] = []
+        if self._first_at is not None:
+            rows.append((self._open_end(self._total, min(self._now(), self._rolls_at)), self._total))
+        for end, total in rows:
+            steps.append((end, total - before))
+            before = total
+        return steps

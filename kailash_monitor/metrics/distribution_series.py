@@ -1,154 +1,210 @@
 """A distribution's series: observed values as counts, and their history."""
 
 import math
+import operator
+from array import array
 from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from math import ceil, log2
-from typing import Self
+from types import MappingProxyType
+from typing import Final
 
-from kailash_monitor.metrics.history import History, inside
-from kailash_monitor.metrics.recorder import HUGE, RECENT_POINTS, Recorder, Refuse, locked_without_gil
-from kailash_monitor.model.buckets import OFFSET, PER_DOUBLING, bucket_of
+from kailash_monitor.metrics.history import Fold, History
+from kailash_monitor.metrics.recorder import GONE, HUGE, RECENT_POINTS, Family, Recorder, locked_without_gil
+from kailash_monitor.model.buckets import EMPTY, PER_DOUBLING, Packed, bucket_of, merge, pack, pool
+from kailash_monitor.model.exemplar import Exemplar
 from kailash_monitor.model.labels import Labels
-from kailash_monitor.model.snapshot import DistributionSample, Point
+from kailash_monitor.model.views import Point, Totals
 from kailash_monitor.model.window import DistributionWindow
 
 __all__ = ["DistributionSeries"]
 
+_FOLDS: Final[tuple[Fold, ...]] = (operator.add, operator.add, min, max, merge)
+_COUNT, _SUM, _MIN, _MAX, _BUCKETS = range(5)
+"""The columns of a distribution's history."""
 
-class _DistributionSlot:
-    """`buckets` counts the observations: their number is not kept a second time."""
+_NO_EXEMPLARS: Final[Mapping[int, Exemplar]] = MappingProxyType({})
 
-    __slots__ = ("buckets", "first_at", "last", "last_at", "max", "min", "sum")
 
-    def __init__(self, first_at: float) -> None:
-        self.first_at = self.last_at = first_at
-        self.sum = 0.0
-        self.min = math.inf
-        self.max = -math.inf
-        self.last = math.nan
-        self.buckets: dict[int, int] = defaultdict(int)
-
-    @property
-    def count(self) -> int:
-        return sum(self.buckets.values())
-
-    def absorb(self, newer: Self, /) -> None:
-        self.last_at = newer.last_at
-        self.last = newer.last
-        self.sum += newer.sum
-        self.min = min(self.min, newer.min)
-        self.max = max(self.max, newer.max)
-        for bucket, count in newer.buckets.items():
-            self.buckets[bucket] += count
-
-    def copy(self) -> Self:
-        """Give the slot as it is at one moment; see `recorder` for why this is one."""
-        copy = type(self)(self.first_at)
-        now = (self.last_at, self.last, self.sum, self.min, self.max, {**self.buckets})
-        copy.last_at, copy.last, copy.sum, copy.min, copy.max = now[:5]
-        copy.buckets.update(now[5])
-        return copy
+def _columns() -> tuple[array, array, array, array, list[Packed]]:  # type: ignore[type-arg]  # of "q" and "d"
+    return array("q"), array("d"), array("d"), array("d"), []
 
 
 class DistributionSeries(Recorder):
     """Observed values, as counts: how many, their sum, and how they are spread.
 
-    `_le` counts what fell between the exposition's bounds, ever; `_closed_sum` is the sum of what the closed slots saw.
+    The open slot is in the series itself: `_buckets` counts its observations, whose number is not kept a second time.
+    `_le` counts what fell between the exposition's bounds, ever; `_ever_sum` and `_ever` are the sum and the buckets of all
+    slots that were closed, those that the retention has let go included.
     """
 
-    __slots__ = ("_bounds", "_closed", "_closed_sum", "_le", "_open")
+    __slots__ = (
+        "_bounds", "_buckets", "_closed", "_ever", "_ever_sum", "_last", "_last_at", "_le", "_max", "_min", "_sum",
+    )  # fmt: skip
 
-    def __init__(
-        self, labels: Labels, bounds: Sequence[float], *, now: Callable[[], float], born: float, refuse: Refuse
-    ) -> None:
-        super().__init__(labels, now=now, born=born, refuse=refuse)
-        self._bounds = bounds
-        self._le = [0] * (len(bounds) + 1)
-        self._closed_sum = 0.0
-        self._open: _DistributionSlot | None = None
-        self._closed: History[_DistributionSlot] = History()
+    def __init__(self, labels: Labels, family: Family) -> None:
+        super().__init__(labels, family)
+        self._bounds = family.bounds
+        self._le = [0] * (len(family.bounds) + 1)
+        self._ever_sum = 0.0
+        self._ever: Packed = EMPTY
+        self._closed: History | None = None
+        self._last, self._last_at = math.nan, -math.inf
+        self._buckets: dict[int, int] = {}
+        self._sum, self._min, self._max = 0.0, math.inf, -math.inf
 
     @locked_without_gil
-    def observe(self, value: float) -> None:
-        """Count one observation; one that is not finite is dropped and counted."""
-        if (value.__class__ is float or value.__class__ is int) and 0.0 < value < HUGE:
-            bucket = ceil(log2(value) * PER_DOUBLING) + OFFSET
-            bound = bisect_left(self._bounds, value)
-            now = self._now()
-            if now < self._rolls_at:
-                slot: _DistributionSlot = self._open  # type: ignore[assignment]  # open until it rolls over
-                slot.buckets[bucket] += 1
-                self._le[bound] += 1
-                slot.sum += value
-                slot.last = value
-                slot.last_at = now
-                if value < slot.min:  # min() would be a call, and open a gap
-                    slot.min = value
-                elif value > slot.max:
-                    slot.max = value
-                return
-        self._observe_slowly(value)
+    def observe(self, value: float, exemplar: Mapping[str, object] | None = None) -> None:
+        """Count one observation; one that is not finite is dropped and counted.
 
-    def _observe_slowly(self, value: float) -> None:
+        `exemplar` (such as `{"trace_id": …}`) says how to find this very event.
+        """
+        if exemplar is None and (value.__class__ is float or value.__class__ is int) and 0.0 < value < HUGE:
+            bucket = ceil(log2(value) * PER_DOUBLING)
+            bound = bisect_left(self._bounds, value)
+            buckets, clock = self._buckets, self._now
+            # a new extreme or bucket is rare, and counted on the slow way
+            if (now := clock()) < self._rolls_at and bucket in buckets and self._min <= value <= self._max:
+                buckets[bucket] += 1
+                self._le[bound] += 1
+                self._sum += value
+                self._last = value
+                self._last_at = now
+                return
+        self._observe_slowly(value, exemplar)
+
+    def _observe_slowly(self, value: float, labels: Mapping[str, object] | None) -> None:
         number = self._number(value)
         if number is None:
             return
+        exemplar = self._exemplar(labels, number)
+        with self._family.lock:
+            series = self._family.readmit(self) if self.removed else self
+            assert isinstance(series, DistributionSeries)
+            series._count(number, exemplar)
+
+    def _count(self, number: float, exemplar: Exemplar | None) -> None:
+        at = self._now()
+        if at >= self._rolls_at:
+            self._rolls_at = -math.inf  # from here on, whoever is about to record waits for the lock
+            if self._buckets:
+                self._close(*self._open())
+            self._buckets = {}
+            self._sum, self._min, self._max = 0.0, math.inf, -math.inf
+            self._rolls_at = self._family.second_end(at)
         bucket, bound = bucket_of(number), bisect_left(self._bounds, number)
-        with self._lock:
-            at, slot = self._now(), self._open
-            if slot is None or at >= self._rolls_at:
-                if slot is not None:
-                    self._closed_sum += slot.sum
-                    self._closed.append(slot)
-                slot = _DistributionSlot(at)
-                self._rolls_at = math.floor(at) + 1.0
-            slot.buckets[bucket] += 1
-            self._le[bound] += 1
-            slot.sum += number
-            slot.last = number
-            slot.last_at = at
-            slot.min = min(slot.min, number)
-            slot.max = max(slot.max, number)
-            self._open = slot
+        self._buckets[bucket] = self._buckets[bucket] + 1 if bucket in self._buckets else 1
+        self._le[bound] += 1
+        self._sum += number
+        self._last, self._last_at = number, at
+        if number < self._min:
+            self._min = number
+        if number > self._max:
+            self._max = number
+        if exemplar is not None:
+            self._family.exemplars[self] = {**self.exemplars, bound: exemplar}
+
+    def _open(self) -> tuple[float, int, float, float, float, Packed]:
+        return self._last_at, sum(self._buckets.values()), self._sum, self._min, self._max, pack(self._buckets)
+
+    def _close(self, end: float, count: int, total: float, low: float, high: float, buckets: Packed) -> None:
+        if self._closed is None:
+            self._closed = History(_columns(), _FOLDS)
+        self._closed.append(end, (count, total, low, high, buckets), self._family.retention)
+        self._ever_sum += total
+        self._ever = merge(self._ever, buckets)
+
+    @property
+    def exemplars(self) -> Mapping[int, Exemplar]:
+        """The last observation that came with one, by the index of its bound."""
+        found: Mapping[int, Exemplar] = self._family.exemplars.get(self, _NO_EXEMPLARS)
+        return found
+
+    @property
+    def latest(self) -> float | None:
+        """The last observation; None where there was none."""
+        return None if self._last_at == -math.inf else self._last
+
+    @property
+    def touched_at(self) -> float:
+        """When it was last recorded; minus infinity where it never was."""
+        return self._last_at
+
+    def totals(self) -> Totals:
+        """Give all that was ever observed, between the bounds of the family."""
+        with self._family.lock:
+            now = ([*self._le], self._ever_sum + self._sum)  # one moment: see `recorder`
+            return Totals(*now)
+
+    def exponential(self) -> tuple[Packed, float]:
+        """Give all that was ever observed by exponential buckets, and its sum."""
+        with self._family.lock:
+            now = ({**self._buckets}, self._ever_sum + self._sum)
+            ever = self._ever
+        return (merge(ever, pack(now[0])), now[1]) if now[0] else (ever, now[1])
 
     def window(self, seconds: float, now: float) -> DistributionWindow:
         """Give the observations in the `seconds` before `now`."""
         start = now - seconds
-        with self._lock:
-            covers_since = self._closed.evicted.last_at if self._closed.evicted else self.born
-            if self._open is None:
-                return DistributionWindow(start, now, covers_since)
-            newest = self._open.copy()
-            pooled = _DistributionSlot(start)
-            for slot in (*self._closed, newest):
-                if inside(slot, start):
-                    pooled.absorb(slot)
-        count = pooled.count
-        return DistributionWindow(
-            start,
-            now,
-            covers_since,
-            count=count,
-            sum=pooled.sum,
-            min=pooled.min if count else None,
-            max=pooled.max if count else None,
-            latest=newest.last,
-            latest_at=newest.last_at,
-            buckets=pooled.buckets,
-        )
+        count, total, low, high, packed = 0, 0.0, math.inf, -math.inf, list[Packed]()
+        covers_since = self.born
+        with self._family.lock:
+            last_at, last, open_sum, open_min, open_max, buckets = (
+                self._last_at, self._last, self._sum, self._min, self._max, {**self._buckets},
+            )  # fmt: skip
+            closed = self._closed
+            if closed is not None:
+                if closed.gone is not None:
+                    covers_since = closed.gone[0]
+                index = closed.after(start)
+                if index < len(closed):
+                    counts, sums, lows, highs, packs = [column[index:] for column in closed.columns]
+                    count, total, low, high, packed = sum(counts), sum(sums), min(lows), max(highs), packs
+        if last_at == -math.inf:
+            return DistributionWindow(start, now, covers_since)
+        pooled = pool(packed)
+        if last_at > start:
+            for index, number in buckets.items():
+                pooled[index] = pooled.get(index, 0) + number
+            count += sum(buckets.values())
+            total, low, high = total + open_sum, min(low, open_min), max(high, open_max)
+        if not count:
+            return DistributionWindow(start, now, covers_since, latest=last, latest_at=last_at)
+        return DistributionWindow(start, now, covers_since, count, total, low, high, last, last_at, pooled)
 
-    def sample(self, wall_offset: float, now: float) -> DistributionSample:
-        """Give the totals and the recent past, whose points are the averages of their slots."""
-        with self._lock:
-            slot = self._open
-            counts, total = ([*self._le], self._closed_sum) if slot is None else ([*self._le], self._closed_sum + slot.sum)
-            latest = None if slot is None else slot.last
-            slots = [*self._closed, *([] if slot is None else [slot.copy()])][-RECENT_POINTS:]
-            points = [Point(s.last_at + wall_offset, s.sum / s.count) for s in slots]
-        running, le = 0, list[tuple[float, int]]()
-        for bound, count in zip((*self._bounds, math.inf), counts, strict=True):
-            running += count
-            le.append((bound, running))
-        return DistributionSample(self.labels, running, total, latest, le, points, self.born + wall_offset)
+    def points(self) -> list[Point]:
+        """Give the average of each of the last slots."""
+        with self._family.lock:
+            rows = [] if self._closed is None else self._closed.rows()[1 - RECENT_POINTS :]
+            points = [Point(end, total / count) for end, count, total, *_ in rows]
+            count, total = sum(self._buckets.values()), self._sum
+            return [*points, Point(self._last_at, total / count)] if count else points
+
+    def absorb(self, removed: "DistributionSeries") -> None:
+        """Take over all that `removed` observed, and when; it is left empty and marked as removed.
+
+        What its metric observed as a whole stays the same, in every window.
+        """
+        with self._family.lock:
+            removed._rolls_at = GONE  # from here on nobody adds to it
+            latest = max((self._last_at, self._last), (removed._last_at, removed._last))
+            le = [a + b for a, b in zip(self._le, removed._le, strict=True)]
+            ever = merge(self.exponential()[0], removed.exponential()[0]), self.exponential()[1] + removed.exponential()[1]
+            gone = [s._closed.gone for s in (self, removed) if s._closed is not None and s._closed.gone is not None]
+            slots = sorted(self._slots() + removed._slots(), key=lambda slot: slot[0])
+            for series in (self, removed):
+                DistributionSeries.__init__(series, series.labels, self._family)
+            removed._rolls_at = GONE
+            self._family.exemplars.pop(removed, None)
+            if gone:
+                self._closed = History(_columns(), _FOLDS)
+                self._closed.gone = max(gone, key=lambda slot: slot[0])
+            for slot in slots:
+                self._close(*slot)
+            self._le, (self._ever, self._ever_sum) = le, ever
+            self._last_at, self._last = latest
+
+    def _slots(self) -> list[tuple[float, int, float, float, float, Packed]]:
+        """Give every slot as `_close` takes it, the open one included."""
+        rows = [] if self._closed is None else self._closed.rows()
+        return [*rows, self._open()] if self._buckets else rows

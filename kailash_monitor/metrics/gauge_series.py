@@ -1,117 +1,146 @@
 """A gauge's series: a value that comes and goes, and its history."""
 
 import math
+import operator
+from array import array
 from collections.abc import Callable
-from typing import Self
+from typing import Final
 
-from kailash_monitor.metrics.history import History, inside
-from kailash_monitor.metrics.recorder import RECENT_POINTS, Recorder, Refuse, locked_without_gil
+from kailash_monitor.metrics.history import Fold, History, newer
+from kailash_monitor.metrics.recorder import GONE, RECENT_POINTS, Family, Recorder, locked_without_gil
 from kailash_monitor.model.labels import Labels
-from kailash_monitor.model.snapshot import Point, Sample
+from kailash_monitor.model.views import Point
 from kailash_monitor.model.window import GaugeWindow
 
 __all__ = ["GaugeSeries"]
 
-
-class _GaugeSlot:
-    __slots__ = ("count", "first_at", "last", "last_at", "max", "min", "sum")
-
-    def __init__(self, first_at: float, value: float) -> None:
-        self.first_at = self.last_at = first_at
-        self.last = self.min = self.max = self.sum = value
-        self.count = 1
-
-    def absorb(self, newer: Self, /) -> None:
-        self.last_at = newer.last_at
-        self.last = newer.last
-        self.min = min(self.min, newer.min)
-        self.max = max(self.max, newer.max)
-        self.sum += newer.sum
-        self.count += newer.count
+_FOLDS: Final[tuple[Fold, ...]] = (newer, min, max, operator.add, operator.add)
+_LAST, _MIN, _MAX, _SUM, _COUNT = range(5)
+"""The columns of a gauge's history."""
 
 
 class GaugeSeries(Recorder):
-    """A value that comes and goes."""
+    """A value that comes and goes. The open slot is in the series itself; `_count` is 0 where it was never set."""
 
-    __slots__ = ("_closed", "_open")
+    __slots__ = ("_closed", "_count", "_last", "_max", "_min", "_set_at", "_sum")
 
-    def __init__(self, labels: Labels, *, now: Callable[[], float], born: float, refuse: Refuse) -> None:
-        super().__init__(labels, now=now, born=born, refuse=refuse)
-        self._open: _GaugeSlot | None = None
-        self._closed: History[_GaugeSlot] = History()
+    def __init__(self, labels: Labels, family: Family) -> None:
+        super().__init__(labels, family)
+        self._count = 0.0
+        self._last = self._sum = self._min = self._max = 0.0
+        self._set_at = -math.inf
+        self._closed: History | None = None
 
     @locked_without_gil
     def set(self, value: float) -> None:
         """Say what the value is now; one that is not finite is dropped and counted."""
-        now = self._now()
-        slot: _GaugeSlot = self._open  # type: ignore[assignment]  # None only where it rolls over at once
+        clock = self._now
         # between the extremes so far is finite, too; a new extreme is rare, and set on the slow way
-        if now < self._rolls_at and (value.__class__ is float or value.__class__ is int) and slot.min <= value <= slot.max:
-            slot.last = value
-            slot.last_at = now
-            slot.sum += value
-            slot.count += 1
+        if (
+            (value.__class__ is float or value.__class__ is int)
+            and (now := clock()) < self._rolls_at
+            and self._min <= value <= self._max
+        ):
+            self._last = value
+            self._set_at = now
+            self._sum += value
+            self._count += 1.0  # adding floats is faster
         else:
-            number = self._number(value)
-            if number is not None:
-                self._set_slowly(lambda last: number)
+            self._set_slowly(value, lambda last, number: number)
 
     def add(self, delta: float) -> None:
         """Move the value by `delta`; it begins at 0."""
-        number = self._number(delta)
-        if number is not None:
-            self._set_slowly(lambda last: last + number)
+        self._set_slowly(delta, lambda last, number: last + number)
 
-    def _set_slowly(self, change: Callable[[float], float]) -> None:
-        with self._lock:
-            at, slot = self._now(), self._open
-            value = change(0.0 if slot is None else slot.last)
-            if slot is None or at >= self._rolls_at:
-                if slot is not None:
-                    self._closed.append(slot)
-                self._open = _GaugeSlot(at, value)
-                self._rolls_at = math.floor(at) + 1.0
-            else:
-                slot.absorb(_GaugeSlot(at, value))
+    def _set_slowly(self, value: float, change: Callable[[float, float], float]) -> None:
+        number = self._number(value)
+        if number is None:
+            return
+        with self._family.lock:
+            series = self._family.readmit(self) if self.removed else self
+            assert isinstance(series, GaugeSeries)
+            series._put(number, change)
+
+    def _put(self, number: float, change: Callable[[float, float], float]) -> None:
+        at, value = self._now(), change(self._last, number)
+        if at < self._rolls_at:
+            self._min, self._max = min(self._min, value), max(self._max, value)
+            self._last, self._set_at, self._sum, self._count = value, at, self._sum + value, self._count + 1
+            return
+        self._rolls_at = -math.inf  # from here on, whoever is about to record waits for the lock
+        if self._count:
+            if self._closed is None:
+                self._closed = History(tuple(array("d") for _ in _FOLDS), _FOLDS)
+            self._closed.append(self._set_at, self._open(), self._family.retention)
+        self._last = self._sum = self._min = self._max = value
+        self._set_at, self._count = at, 1.0
+        self._rolls_at = self._family.second_end(at)
+
+    def _open(self) -> tuple[float, float, float, float, float]:
+        return (self._last, self._min, self._max, self._sum, self._count)
+
+    @property
+    def value(self) -> float | None:
+        """What it was last set to; None where it never was."""
+        return self._last if self._count else None
 
     @property
     def set_at(self) -> float:
         """When it was last set; minus infinity where it never was."""
-        return self._open.last_at if self._open else -math.inf
+        return self._set_at
+
+    @property
+    def touched_at(self) -> float:
+        """The same: for whoever asks all series."""
+        return self._set_at
 
     def window(self, seconds: float, now: float) -> GaugeWindow:
         """Give the values in the `seconds` before `now`, the one in force at the start included."""
         start = now - seconds
-        with self._lock:
-            if self._open is None:
+        with self._family.lock:
+            open_slot, set_at = self._open(), self._set_at
+            if not open_slot[_COUNT]:
                 return GaugeWindow(start, now, self.born)
-            in_force = self._closed.evicted
-            found: list[_GaugeSlot] = []
-            for slot in (*self._closed, self._open):
-                if found or inside(slot, start):
-                    found.append(slot)
-                else:
-                    in_force = slot
-            values = [(s.min, s.max, s.sum, s.count) for s in found]
-            if in_force is not None:
-                values.append((in_force.last, in_force.last, in_force.last, 1))
-            return GaugeWindow(
-                start,
-                now,
-                self._closed.evicted.last_at if self._closed.evicted else self.born,
-                first=in_force.last if in_force is not None else found[0].last,
-                last=self._open.last,
-                min=min(v[0] for v in values),
-                max=max(v[1] for v in values),
-                sum=math.fsum(v[2] for v in values),
-                count=sum(v[3] for v in values),
-                set_at=self._open.last_at,
-            )
+            covers_since: float = self.born
+            in_force: float | None = None
+            inside: list[tuple[float, ...]] = []
+            closed = self._closed
+            if closed is not None:
+                if closed.gone is not None:
+                    covers_since, in_force = closed.gone[:2]
+                index = closed.after(start)
+                if index:
+                    in_force = closed.columns[_LAST][index - 1]
+                inside = list(zip(*[column[index:] for column in closed.columns], strict=True))
+        if set_at > start:
+            inside.append(open_slot)
+        else:
+            in_force = open_slot[_LAST]
+        first = in_force if in_force is not None else inside[0][_LAST]
+        if in_force is not None:
+            inside.append((in_force, in_force, in_force, in_force, 1.0))
+        return GaugeWindow(
+            start,
+            now,
+            covers_since,
+            first,
+            open_slot[_LAST],
+            min([slot[_MIN] for slot in inside]),
+            max([slot[_MAX] for slot in inside]),
+            sum([slot[_SUM] for slot in inside]),
+            int(sum([slot[_COUNT] for slot in inside])),
+            set_at,
+        )
 
-    def sample(self, wall_offset: float, now: float) -> Sample | None:
-        """Give the value and the recent past; None where it was never set."""
-        with self._lock:
-            if self._open is None:
-                return None
-            slots = (*self._closed, self._open)[-RECENT_POINTS:]
-            return Sample(self.labels, self._open.last, [Point(s.last_at + wall_offset, s.last) for s in slots])
+    def points(self) -> list[Point]:
+        """Give the last value of each of the last slots."""
+        with self._family.lock:
+            rows = [] if self._closed is None else self._closed.rows()[1 - RECENT_POINTS :]
+            points = [Point(end, last) for end, last, *_ in rows]
+            return [*points, Point(self._set_at, self._last)] if self._count else points
+
+    def retire(self) -> None:
+        """Mark the series as removed: what it last said is true no more."""
+        with self._family.lock:
+            self._rolls_at = GONE
+            self._count, self._closed, self._set_at, self._last = 0.0, None, -math.inf, 0.0

@@ -1,83 +1,105 @@
 """History: an age-graded ring of time slots, fine for the recent past and coarse for the distant one.
 
-Level k has slots aligned to 2^k seconds. A level that holds more than 16 slots passes its oldest to the next level, where
-it merges with a slot of the same 2^(k+1) seconds and with no other. Empty slots do not exist, so sparse events stay exact.
-A window's edge that falls inside a slot is moved to the nearer end of what the slot saw: less than half a slot, which is
-never more than 7 % of the window's length or a second.
+Level k has slots within cells of 2^k seconds. A level that holds more than its number of slots passes its oldest to the next
+level, where it merges with the slot of the same 2^(k+1) seconds, if there is one, and with no other. Empty slots do not
+exist, so sparse events stay exact.
+
+A window takes in a slot whose last event lies in it as a whole. The slot that its edge cuts is thus counted too early by
+less than its cell. When a slot of level k is made, the levels below hold 32 + 16 + … + 16 slots of their own, each in a
+cell of its own: it is at least 31 + 15 · (2^k - 2) seconds old, and its cell is 2^k seconds long, which is less than 7 % of
+that (for k = 0, one second). Hence the law: an answer for a window w is exact for some w′ with |w′ - w| ≤ max(1 s, 0.07 w).
 """
 
-from collections import deque
-from collections.abc import Iterator
-from itertools import chain
-from typing import Final, Generic, Protocol, Self, TypeVar
+import math
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any, Final
 
-__all__ = ["DEFAULT_RETENTION", "History", "Slot", "inside"]
+__all__ = ["DEFAULT_RETENTION", "Fold", "History", "newer"]
 
-SLOTS_PER_LEVEL: Final = 16
-"""At age a, slots are at most a/8 long: half of that bounds the error of a window's edge."""
+FINEST: Final = 32
+PER_LEVEL: Final = 16
 
 DEFAULT_RETENTION: Final = 86_400.0
 """A day: the longest window the default rules and the guide ask for."""
 
-
-class Slot(Protocol):
-    """What happened in one stretch of time, between its first and its last event."""
-
-    first_at: float
-    last_at: float
-
-    def absorb(self, newer: Self, /) -> None:
-        """Take in the slot that follows this one."""
-        ...
+Value = Any  # a number or what a column of objects holds
+Fold = Callable[[Value, Value], Value]
+"""Makes one value of those of two slots, the older first."""
 
 
-S = TypeVar("S", bound="Slot")
+def newer(older: Value, newer: Value, /) -> Value:
+    """Give the newer one: how running totals and last values fold."""
+    return newer
 
 
-class History(Generic[S]):
-    """Closed slots of one series, oldest first.
+class History:
+    """Closed slots of one series, oldest first, in columns: `ends` has the time of each slot's last event.
 
-    Not thread-safe: the series that owns it holds its lock around every call. `evicted` is the newest slot that the
-    retention has let go, None as long as everything since the beginning is here.
+    `columns` are the caller's, empty at first: arrays or lists, each folded by the function at its place in `folds`. Not
+    thread-safe: the series that owns it holds its lock around every call. `gone` is the newest slot that the retention has
+    let go, as `(end, *row)`; None as long as everything since the beginning is here.
     """
 
-    __slots__ = ("_levels", "evicted", "retention")
+    __slots__ = ("_folds", "_sizes", "columns", "ends", "gone")
 
-    def __init__(self, retention: float = DEFAULT_RETENTION) -> None:
-        self.retention = retention
-        self.evicted: S | None = None
-        self._levels: list[deque[S]] = []
-
-    def append(self, slot: S) -> None:
-        """Add the slot that has just been closed; it must be newer than all the others."""
-        self._push(0, slot)
-        horizon = slot.last_at - self.retention
-        while self._levels and self._levels[-1] and self._levels[-1][0].last_at < horizon:
-            self.evicted = self._levels[-1].popleft()
-            if not self._levels[-1]:
-                self._levels.pop()
-
-    def __iter__(self) -> Iterator[S]:
-        return chain.from_iterable(reversed(self._levels))
+    def __init__(self, columns: tuple[Any, ...], folds: tuple[Fold, ...]) -> None:  # Any: array or list
+        self.ends = array("d")
+        self.columns: Final = columns
+        self.gone: tuple[Value, ...] | None = None
+        self._folds = folds
+        self._sizes = bytearray(1)  # slots of each level, the finest first
 
     def __len__(self) -> int:
-        return sum(map(len, self._levels))
+        return len(self.ends)
 
-    def _push(self, level: int, slot: S) -> None:
-        if level == len(self._levels):
-            self._levels.append(deque())
-        slots = self._levels[level]
-        width = 1 << level
-        if slots and slots[-1].first_at // width == slot.first_at // width:
-            slots[-1].absorb(slot)
-            return
-        slots.append(slot)
-        if len(slots) > SLOTS_PER_LEVEL:
-            self._push(level + 1, slots.popleft())
+    def append(self, end: float, row: Sequence[Value], retention: float) -> None:
+        """Add the slot that has just been closed; let go what ended before the retention.
 
+        One that seems older than the last is as old: threads may be some microseconds late.
+        """
+        self.ends.append(max(end, self.ends[-1]) if self.ends else end)
+        for column, value in zip(self.columns, row, strict=True):
+            column.append(value)
+        self._pass_on()
+        horizon = end - retention
+        while self.ends[0] < horizon:
+            self.gone = (self.ends.pop(0), *[column.pop(0) for column in self.columns])
+            self._sizes[-1] -= 1
+            while not self._sizes[-1]:
+                self._sizes.pop()
 
-def inside(slot: Slot, start: float) -> bool:
-    """Whether `slot` counts for a window that starts (exclusively) at `start`; one cut in two goes to the nearer end."""
-    if slot.first_at > start:
-        return True
-    return start < slot.last_at and start - slot.first_at <= slot.last_at - start
+    def after(self, start: float) -> int:
+        """Give the index of the first slot whose last event is later than `start`."""
+        return bisect_right(self.ends, start)
+
+    def rows(self) -> list[tuple[Value, ...]]:
+        """Give every slot as `(end, *row)`, oldest first."""
+        return list(zip(self.ends, *self.columns, strict=True))
+
+    def _pass_on(self) -> None:
+        ends, sizes = self.ends, self._sizes
+        sizes[0] += 1
+        stop = len(ends)
+        for level in count():
+            if sizes[level] <= (PER_LEVEL if level else FINEST):
+                return
+            oldest = stop - sizes[level]  # from now on the newest of the next level
+            sizes[level] -= 1
+            if level + 1 == len(sizes):
+                sizes.append(0)
+            cell = 2 << level
+            if sizes[level + 1] and math.floor(ends[oldest - 1] / cell) == math.floor(ends[oldest] / cell):
+                self._fold(oldest - 1)
+                return
+            sizes[level + 1] += 1
+            stop = oldest + 1
+
+    def _fold(self, index: int) -> None:
+        """Make one slot of the one at `index` and the next."""
+        del self.ends[index]
+        for column, fold in zip(self.columns, self._folds, strict=True):
+            column[index + 1] = fold(column[index], column[index + 1])
+            del column[index]

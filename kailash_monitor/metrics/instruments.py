@@ -8,12 +8,14 @@
 Without labels the instrument itself is the handle: `.inc()`, `.set(1.5)`, `.observe(0.3)`.
 """
 
+from collections.abc import Mapping
 from typing import Final, Generic, TypeVar
 
 from kailash_monitor.errors import MetricError
 from kailash_monitor.metrics.counter_series import ONE
 from kailash_monitor.metrics.metric import Metric
 from kailash_monitor.metrics.series import CounterSeries, DistributionSeries, GaugeSeries, Series
+from kailash_monitor.model.labels import label_value
 
 __all__ = ["Counter", "Distribution", "Gauge", "Histogram", "Timer"]
 
@@ -21,14 +23,14 @@ T = TypeVar("T", bound=Series)
 
 
 class _Instrument(Generic[T]):
-    """A metric and the handles of its label values, in the order in which the labels were declared."""
+    """A metric with declared labels, recorded by their values in the order of declaration."""
 
-    __slots__ = ("_handles", "_kind", "metric")
+    __slots__ = ("_children", "_kind", "metric")
 
     def __init__(self, metric: Metric, kind: type[T]) -> None:
         self.metric: Final = metric
         self._kind = kind
-        self._handles: dict[tuple[object, ...], T] = {}  # by texts only
+        self._children: dict[object, T] = metric.children  # type: ignore[assignment]  # all of that kind
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.metric.name} {self.metric.label_names}>"
@@ -36,15 +38,25 @@ class _Instrument(Generic[T]):
     def labels(self, *values: object) -> T:
         """Give the handle of these label values; a MetricError where their number is not that of the labels."""
         try:
-            return self._handles[values]
+            return self._children[values]
         except (KeyError, TypeError):  # TypeError: what cannot be hashed is a label all the same
-            return self._find(tuple(map(str, values)))
+            return self._find(values)
 
-    def _find(self, values: tuple[str, ...]) -> T:
-        """Give the handle of values that are texts by now: 1, 1.0 and True are equal, and not the same label."""
-        handle = self._handles.get(values)
-        if handle is not None:
-            return handle
+    def remove(self, *values: object) -> bool:
+        """Forget the series of these label values; whether there was one. What it counted stays in the metric's total."""
+        names = self._checked(values)
+        return self.metric.remove(dict(zip(names, values, strict=True)))
+
+    def clear(self) -> None:
+        """Forget all series, and the metric's total."""
+        self.metric.clear()
+
+    def _find(self, values: tuple[object, ...]) -> T:
+        """Give the handle of values as texts: 1, 1.0 and True are equal, and not the same label."""
+        self._checked(values)
+        return self.metric.child_of(tuple(map(label_value, values)), self._kind)
+
+    def _checked(self, values: tuple[object, ...]) -> tuple[str, ...]:
         names = self.metric.label_names or ()
         if len(values) != len(names):
             raise MetricError(
@@ -52,10 +64,7 @@ class _Instrument(Generic[T]):
                 seen=f"{len(values)} label values {values!r}",
                 expected=f"one for each of its {len(names)} labels {names!r}",
             )
-        handle = self.metric.child(dict(zip(names, values, strict=True)), self._kind)
-        if not self.metric.overflowed:  # overflowing label values are without number: not to be remembered
-            self._handles[values] = handle
-        return handle
+        return names
 
 
 class Counter(_Instrument[CounterSeries]):
@@ -63,13 +72,13 @@ class Counter(_Instrument[CounterSeries]):
 
     __slots__ = ()
 
-    def inc(self, *values: object, by: float = ONE) -> None:
-        """Add `by` to the series of these label values."""
+    def inc(self, *values: object, by: float = ONE, exemplar: Mapping[str, object] | None = None) -> None:
+        """Add `by` to the series of these label values; `exemplar` (`{"trace_id": …}`) says how to find the event."""
         try:
-            handle = self._handles[values]
+            handle = self._children[values]
         except (KeyError, TypeError):
-            handle = self.labels(*values)
-        handle.inc(by)
+            handle = self._find(values)
+        handle.inc(by, exemplar)
 
 
 class Gauge(_Instrument[GaugeSeries]):
@@ -93,10 +102,10 @@ class Distribution(_Instrument[DistributionSeries]):
 
     __slots__ = ()
 
-    def observe(self, *values_and_observation: object) -> None:
-        """Count the last argument in the series of the leading label values."""
+    def observe(self, *values_and_observation: object, exemplar: Mapping[str, object] | None = None) -> None:
+        """Count the last argument in the series of the leading label values; `exemplar` says how to find the event."""
         *values, observation = values_and_observation
-        self.labels(*values).observe(observation)  # type: ignore[arg-type]  # the series refuses what is no number
+        self.labels(*values).observe(observation, exemplar)  # type: ignore[arg-type]  # the series refuses what is no number
 
 
 class Histogram(Distribution):

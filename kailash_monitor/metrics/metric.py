@@ -1,20 +1,21 @@
 """A metric: one name, its series, and what all of them say together."""
 
 import math
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol, TypeVar
 
 from kailash_monitor.clock import Clock
 from kailash_monitor.errors import MetricError, ValueRefused
-from kailash_monitor.metrics.definition import check_bounds, check_label_names, in_words
+from kailash_monitor.metrics.definition import OVERFLOW, Definition, check_label_names, in_words
+from kailash_monitor.metrics.label_index import LabelIndex
+from kailash_monitor.metrics.reads import Reads, window_seconds
+from kailash_monitor.metrics.recorder import Family, Recorder
 from kailash_monitor.metrics.series import CallbackSeries, CounterSeries, DistributionSeries, GaugeSeries, Series
-from kailash_monitor.model.durations import Duration, parse_duration
-from kailash_monitor.model.labels import NO_LABELS, Labels
-from kailash_monitor.model.metric import Metadata, MetricType
-from kailash_monitor.model.snapshot import MetricSnapshot
+from kailash_monitor.model.durations import Duration
+from kailash_monitor.model.labels import NO_LABELS, Labels, label_value
+from kailash_monitor.model.metric import MetricType
 from kailash_monitor.model.window import (
     CounterWindow,
     DistributionWindow,
@@ -22,18 +23,19 @@ from kailash_monitor.model.window import (
     Window,
     merge_counters,
     merge_distributions,
+    merge_gauges,
 )
 
-__all__ = ["OVERFLOW", "Metric", "MetricOwner", "MetricPoint"]
-
-DEFAULT_WINDOW: Final = 300.0
-"""Five minutes: the window of the guide's calls that do not name one, and of its rules."""
+__all__ = ["Metric", "MetricOwner", "MetricPoint"]
 
 KNOWN_PER_SERIES: Final = 2
 """Orders in which the labels of one series may be given and are remembered: more than a program's source has."""
 
-OVERFLOW: Final = Labels({"overflow": "true"})
-"""Where label sets past the limit are counted, so that totals stay exact."""
+SWEEPS_PER_TTL: Final = 8
+"""How often in a `ttl` one looks for series that are over it: they stay an eighth longer at most."""
+
+GIVEN_UP_AT_ONCE: Final = 8
+"""Adding one series to the total of the removed takes up to a millisecond; the rest waits for the next time."""
 
 
 class MetricOwner(Protocol):
@@ -67,43 +69,44 @@ class MetricPoint:
 
 T = TypeVar("T", bound=Series)
 
+_KINDS: Final[Mapping[MetricType, type[CounterSeries | GaugeSeries | DistributionSeries]]] = {
+    MetricType.COUNTER: CounterSeries,
+    MetricType.GAUGE: GaugeSeries,
+    MetricType.HISTOGRAM: DistributionSeries,
+    MetricType.TIMER: DistributionSeries,
+}
 
-class Metric:
+
+class Metric(Reads):
     """All series of one name.
 
-    Reads without labels speak of the metric as a whole: counters and distributions add up, a gauge gives the value set
-    last. `window` arguments are durations ("5m", a timedelta, seconds), five minutes where left out; what cannot be said
-    (an average of a counter, a maximum of nothing) is None.
+    Reads without labels speak of the metric as a whole: counters and distributions add up, what removed and overflowing
+    series counted included; a gauge gives the value set last. `refused` counts recordings that were dropped, `overflowed`
+    those that went to an overflow series.
 
-    `refused` counts recordings that were dropped, `overflowed` those that went to the overflow series.
+    Mutable: the series, what is known of them and what was reported, under the family's lock.
     """
 
-    def __init__(
-        self,
-        metadata: Metadata,
-        owner: MetricOwner,
-        *,
-        label_names: Sequence[str] | None = None,
-        bounds: Sequence[float] | None = None,
-        callback: Callable[[float], float | None] | None = None,
-    ) -> None:
-        check_label_names(metadata, label_names or ())
-        self.metadata: Final = metadata
-        self.label_names: Final = None if label_names is None else tuple(label_names)
-        self.bounds: Final = check_bounds(metadata, bounds)
+    def __init__(self, definition: Definition, owner: MetricOwner) -> None:
+        self.definition: Final = definition
+        self.metadata: Final = definition.metadata
+        self.bounds: Final = definition.bounds
         self.refused = 0
         self.overflowed = 0
+        self.children: Final[dict[object, Series]] = {}
+        """By label values in the order of the declared labels; by Labels where any labels are taken."""
         self._owner = owner
-        self._born = owner.clock.now()
-        self._lock = threading.Lock()  # guards the making of series and what has been reported
-        self._series: dict[Labels, Series] = {}
+        self._family = Family(owner.clock.now, self._refuse, self._readmit, owner.clock.now(), self.bounds)
+        self._overflow: dict[Labels, Series] = {}
+        self._retired: CounterSeries | DistributionSeries | None = None
+        self._index: LabelIndex[Series] = LabelIndex(lambda: [*self.children.values(), *self._overflow.values()])
         self._known: dict[tuple[tuple[str, object], ...], Series] = {}  # by labels as they are given; texts only
         self._reported: set[str] = set()
-        if callback is not None:
-            self._series[NO_LABELS] = CallbackSeries(NO_LABELS, callback)
+        self._sweep_at = -math.inf
+        self._kept_overflowed = False  # kept label values are past the limit themselves
 
     def __repr__(self) -> str:
-        return f"<Metric {self.name} {self.metric_type.value}, {len(self._series)} series>"
+        return f"<Metric {self.name} {self.metric_type.value}, {len(self.children)} series>"
 
     @property
     def name(self) -> str:
@@ -116,9 +119,15 @@ class Metric:
         return self.metadata.type
 
     @property
+    def label_names(self) -> tuple[str, ...] | None:
+        """The declared labels; None where any labels are taken."""
+        return self.definition.label_names
+
+    @property
     def series(self) -> list[Series]:
-        """Every label set that was recorded, each to be read for itself."""
-        return list(self._series.values())
+        """Every label set that was recorded, each to be read for itself; last those that count what is past the limit."""
+        self._sweep()
+        return [*self.children.copy().values(), *self._overflow.copy().values()]
 
     # -- recording -----------------------------------------------------------------------------------------------------
 
@@ -131,17 +140,49 @@ class Metric:
         try:
             series = self._known[items]
         except (KeyError, TypeError):  # TypeError: what cannot be hashed is a label all the same
-            series = self._remember(items, self._find(Labels(labels) if labels else NO_LABELS))
+            series = self._remember(items, self._find(labels or {}))
         if series.__class__ is not kind:
-            raise MetricError(
-                f"metric {self.name!r}",
-                seen=f"recorded as {_NAMES[kind]}",
-                expected=f"it is a {self.metric_type.value}",
-            )
+            raise self._wrong_kind(kind)
         return series  # pyright: ignore[reportReturnType]  # of that very class
 
-    def _find(self, key: Labels) -> Series:
-        return self._series.get(key) or self._make(key)
+    def child_of(self, texts: tuple[str, ...], kind: type[T]) -> T:
+        """Give the series of these values of the declared labels, made on first use; past the limit, the overflow series."""
+        series = self.children.get(texts) or self._make(texts, Labels.of(self.label_names or (), texts))
+        if series.__class__ is not kind:
+            raise self._wrong_kind(kind)
+        return series  # pyright: ignore[reportReturnType]  # of that very class
+
+    def answer_by(self, callback: CallbackSeries) -> CallbackSeries:
+        """Have the metric's only series be `callback`, unless it has one already; give the one it has."""
+        with self._family.lock:
+            found = self.children.setdefault((), callback)
+        assert isinstance(found, CallbackSeries)
+        return found
+
+    @property
+    def family(self) -> Family:
+        """What its series share."""
+        return self._family
+
+    def retain(self, seconds: float) -> None:
+        """Keep so many seconds of history at least."""
+        if seconds > self._family.retention:
+            self._family.retention = seconds
+
+    def _find(self, labels: Mapping[str, object]) -> Series:
+        names = self.label_names
+        if names is None:
+            found = Labels(labels)
+            check_label_names(self.metadata, found.names)
+            return self.children.get(found) or self._make(found, found)
+        if labels.keys() != set(names):
+            raise MetricError(
+                f"metric {self.name!r}",
+                seen=f"the labels {in_words(tuple(labels))}",
+                expected=f"it has the labels {in_words(names)}",
+            )
+        texts = tuple([label_value(labels[name]) for name in names])
+        return self.children.get(texts) or self._make(texts, Labels.of(names, texts))
 
     def _remember(self, items: tuple[tuple[str, object], ...], series: Series) -> Series:
         """Keep the way from these very labels to their series: making Labels of them takes longer than all the rest."""
@@ -149,188 +190,238 @@ class Metric:
             self._known[items] = series
         return series
 
-    def _make(self, key: Labels) -> Series:
-        names = tuple(key)
-        if self.label_names is None:
-            check_label_names(self.metadata, names)
-        elif set(names) != set(self.label_names):
-            raise MetricError(
-                f"metric {self.name!r}",
-                seen=f"the labels {in_words(names)}",
-                expected=f"it has the labels {in_words(self.label_names)}",
-            )
-        with self._lock:
-            overflows = len(self._series) >= self._owner.max_series and key not in self._series
-            if overflows:
-                self.overflowed += 1
-                key = OVERFLOW
-            series = self._series.get(key)
-            if series is None:
-                series = self._series[key] = self._new_series(key)
-        if overflows:
-            self._report_once(
-                "overflow",
-                f"metric {self.name!r} has reached its limit of {self._owner.max_series} series; further label sets are "
-                f"counted together in {OVERFLOW!r}. Most varied: {self._most_varied_label()}",
-            )
+    def _make(self, key: object, labels: Labels) -> Series:
+        self._sweep()
+        with self._family.lock:
+            series = self.children.get(key)
+            if series is not None:
+                return series
+            if len(self.children) < self._owner.max_series:
+                series = self.children[key] = _KINDS[self.metric_type](labels, self._family)
+                self._index.add(series)
+                return series
+            series = self._past_the_limit(labels)
+        self._report_once(
+            "overflow",
+            f"metric {self.name!r} has reached its limit of {self._owner.max_series} series; further label sets are counted "
+            f"together in {series.labels!r}. Most varied: {self._most_varied_label()}",
+        )
         return series
 
-    def _new_series(self, key: Labels) -> Series:
-        now, born, refuse = self._owner.clock.now, self._born, self._refuse
-        match self.metric_type:
-            case MetricType.COUNTER:
-                return CounterSeries(key, now=now, born=born, refuse=refuse)
-            case MetricType.GAUGE:
-                return GaugeSeries(key, now=now, born=born, refuse=refuse)
-            case MetricType.HISTOGRAM | MetricType.TIMER:
-                return DistributionSeries(key, self.bounds, now=now, born=born, refuse=refuse)
+    def _past_the_limit(self, labels: Labels) -> Series:
+        self.overflowed += 1
+        key = Labels({OVERFLOW: "true", **{name: labels.get(name, "") for name in self.definition.keep}})
+        if key not in self._overflow and len(self._overflow) >= max(1, self._owner.max_series):
+            key, self._kept_overflowed = Labels({OVERFLOW: "true"}), True
+        series = self._overflow.get(key)
+        if series is None:
+            series = self._overflow[key] = _KINDS[self.metric_type](key, self._family)
+            self._index.add(series)
+        return series
+
+    def _wrong_kind(self, kind: type[object]) -> MetricError:
+        computed = isinstance(self.children.get(()), CallbackSeries)
+        return MetricError(
+            f"metric {self.name!r}",
+            seen=f"recorded as {_NAMES[kind]}",
+            expected=f"it is a {self.metric_type.value}{', and a callback gives its value' if computed else ''}",
+        )
+
+    def most_varied(self) -> tuple[str, int] | None:
+        """Give the label with most values and their number; None where there are no labels."""
+        values: dict[str, set[str]] = {}
+        for series in self.children.copy().values():
+            for name, value in series.labels.items():
+                values.setdefault(name, set()).add(value)
+        return max(((name, len(found)) for name, found in values.items()), key=lambda pair: pair[1], default=None)
 
     def _most_varied_label(self) -> str:
-        values: dict[str, set[str]] = {}
-        for labels in list(self._series):
-            for name, value in labels.items():
-                values.setdefault(name, set()).add(value)
-        if not values:
-            return "none"
-        most = max(values, key=lambda name: len(values[name]))
-        return f"label {most!r} with {len(values[most])} values"
+        most = self.most_varied()
+        return "none" if most is None else f"label {most[0]!r} with {most[1]} values"
 
     def _refuse(self, value: object, why: str) -> None:
         if self._owner.strict:
             raise ValueRefused(f"metric {self.name!r}: {value!r} is {why}")
-        with self._lock:
+        with self._family.lock:
             self.refused += 1
         self._report_once(why, f"metric {self.name!r} dropped the value {value!r}: {why}. Further ones are only counted")
 
     def _report_once(self, topic: str, text: str) -> None:
-        with self._lock:
+        with self._family.lock:
             if topic in self._reported:
                 return
             self._reported.add(topic)
         self._owner.report(text)
 
+    # -- removing ------------------------------------------------------------------------------------------------------
+
+    def remove(self, labels: Mapping[str, object]) -> bool:
+        """Forget the series of `labels`; whether there was one.
+
+        What a counter or distribution counted stays in the metric's total; the label set begins anew when it is recorded
+        again, also through a handle that somebody kept.
+        """
+        found = Labels(labels)
+        key: object = found if self.label_names is None else tuple([found.get(name, "") for name in self.label_names])
+        with self._family.lock:
+            series = self.children.get(key)
+            if series is None or isinstance(series, CallbackSeries):
+                return False
+            self._give_up([(key, series)])
+            return True
+
+    def clear(self) -> None:
+        """Forget all series and what they counted, the metric's total included. A callback goes on."""
+        with self._family.lock:
+            recorded = [(k, s) for k, s in self.children.items() if not isinstance(s, CallbackSeries)]
+            overflow = [(labels, s) for labels, s in self._overflow.items() if not isinstance(s, CallbackSeries)]
+            self._overflow.clear()
+            self._give_up([*recorded, *overflow])
+            self._retired = None
+            self._index.clear()
+
+    def _give_up(self, series: Iterable[tuple[object, CounterSeries | GaugeSeries | DistributionSeries]]) -> None:
+        for key, one in series:
+            self.children.pop(key, None)
+            self._index.discard(one)
+            if isinstance(one, GaugeSeries):
+                one.retire()
+                continue
+            if self._retired is None:
+                self._retired = type(one)(NO_LABELS, self._family)
+            self._retired.absorb(one)  # type: ignore[arg-type]  # of the same class: they are one metric's
+        self._known = {
+            items: one for items, one in self._known.items() if isinstance(one, CallbackSeries) or not one.removed
+        }
+
+    def _readmit(self, series: Recorder) -> Recorder:
+        """Give the series to record into in place of a removed one: itself again, unless another has taken its place."""
+        if OVERFLOW in series.labels:
+            instead: Series = self._past_the_limit(series.labels)
+            assert isinstance(instead, Recorder)
+            return instead
+        key: object = series.labels if self.label_names is None else series.labels.texts
+        found = self.children.get(key)
+        if found is None and len(self.children) < self._owner.max_series:
+            series.readmit(self._owner.clock.now())
+            self.children[key] = series  # type: ignore[assignment]  # it was one of them
+            self._index.add(series)  # type: ignore[arg-type]  # as above
+            return series
+        instead = found or self._past_the_limit(series.labels)
+        assert isinstance(instead, Recorder)
+        return instead
+
+    def _sweep(self) -> None:
+        """Give up the series that nobody touched for `ttl`."""
+        ttl = self.definition.ttl
+        if ttl is None:
+            return
+        now = self._owner.clock.now()
+        if now < self._sweep_at:
+            return
+        with self._family.lock:
+            horizon = now - ttl
+            over = [
+                (key, series)
+                for key, series in self.children.items()
+                if not isinstance(series, CallbackSeries) and max(series.touched_at, series.born) < horizon
+            ]
+            self._sweep_at = now if len(over) > GIVEN_UP_AT_ONCE else now + ttl / SWEEPS_PER_TTL
+            if over:
+                self._give_up(over[:GIVEN_UP_AT_ONCE])
+
     # -- reading -------------------------------------------------------------------------------------------------------
 
-    def select(self, match: Mapping[str, str], now: float) -> Sequence[Series]:
+    def select(self, match: Mapping[str, str]) -> list[Series]:
         """Give the series that have all labels of `match`."""
-        series = self.series
-        return [s for s in series if s.labels.matches(match)] if match else series
+        self._sweep()
+        with self._family.lock:
+            return list(self._index.find(match))
 
-    def empty_window(self, seconds: float, now: float) -> Window:
-        """Give the window of a label set that nobody has recorded."""
-        start = now - seconds
+    def groups(self, match: Mapping[str, str], by: tuple[str, ...]) -> Mapping[Labels, Sequence[Series]]:
+        """Give them by their values of the labels `by`; without match and by, also what removed series counted."""
+        self._sweep()
+        if not match and not by:
+            return {NO_LABELS: self._everything()}
+        with self._family.lock:
+            return self._index.groups(match, by)
+
+    def _everything(self) -> list[Series]:
+        retired = self._retired
+        return self.series if retired is None else [*self.series, retired]
+
+    def empty_window(self, seconds: float, now: float, told_apart_by: Sequence[str] = ()) -> Window:
+        """Give the window of a label set that nobody has recorded; partial where it may be past the limit."""
+        keep = () if self._kept_overflowed else self.definition.keep
+        partial = self.overflowed > 0 and any(name not in keep for name in told_apart_by)
+        start, born = now - seconds, self._family.born
         match self.metric_type:
             case MetricType.COUNTER:
-                return CounterWindow(start, now, self._born)
+                return CounterWindow(start, now, born, partial=partial)
             case MetricType.GAUGE:
-                return GaugeWindow(start, now, self._born)
+                return GaugeWindow(start, now, born, partial=partial)
             case MetricType.HISTOGRAM | MetricType.TIMER:
-                return DistributionWindow(start, now, self._born)
+                return DistributionWindow(start, now, born, partial=partial)
 
     def window(
         self, window: Duration | None = None, match: Mapping[str, str] | None = None, now: float | None = None
     ) -> Window:
         """Give the window of the metric as a whole, or of the series that have the labels of `match`."""
-        seconds = DEFAULT_WINDOW if window is None else parse_duration(window)
+        seconds = window_seconds(window)
         at = self._owner.clock.now() if now is None else now
-        windows = [series.window(seconds, at) for series in self.select(match or {}, at)]
-        windows.append(self.empty_window(seconds, at))
-        counters = [w for w in windows if isinstance(w, CounterWindow)]
-        if counters:
-            return merge_counters(counters)
-        distributions = [w for w in windows if isinstance(w, DistributionWindow)]
-        if distributions:
-            return merge_distributions(distributions)
-        return _merge_gauges([w for w in windows if isinstance(w, GaugeWindow)])
+        series = self.select(match) if match else self._everything()
+        empty = self.empty_window(seconds, at, tuple(match or ()))
+        windows = [one.window(seconds, at) for one in series]
+        match empty:
+            case CounterWindow():
+                return merge_counters([empty, *[w for w in windows if isinstance(w, CounterWindow)]])
+            case DistributionWindow():
+                return merge_distributions([empty, *[w for w in windows if isinstance(w, DistributionWindow)]])
+            case GaugeWindow():
+                return merge_gauges([empty, *[w for w in windows if isinstance(w, GaugeWindow)]])
+
+    def _read(self, seconds: float) -> Window:
+        return self.window(seconds)
+
+    def latest(self) -> float | None:
+        """Give a counter's total, the value a gauge was set to last, the last observation of a distribution."""
+        series = self._everything()
+        counters = [one.total for one in series if isinstance(one, CounterSeries)]
+        if self.metric_type is MetricType.COUNTER:
+            return sum(counters)
+        newest = max(series, key=lambda one: one.touched_at, default=None)
+        match newest:
+            case GaugeSeries() | CallbackSeries():
+                return newest.value
+            case DistributionSeries():
+                return newest.latest
+            case _:
+                return None
 
     def get_latest_value(self) -> float | None:
-        """Give a counter's total, the value a gauge was last set to, the last observation of a distribution."""
-        match self.window():
-            case CounterWindow(total=value) | GaugeWindow(last=value) | DistributionWindow(latest=value):
-                return value
+        """Give a counter's total, the value a gauge was set to last, the last observation of a distribution.
 
-    def get_average(self, window: Duration | None = None) -> float | None:
-        """Give the mean of the observations, or of the values of a gauge (the one in force at the start included)."""
-        match self.window(window):
-            case GaugeWindow(sum=total, count=count) | DistributionWindow(sum=total, count=count) if count:
-                return total / count
-            case _:
-                return None
+        What a callback raises is raised here.
+        """
+        self.look()
+        return self.latest()
 
-    def get_max(self, window: Duration | None = None) -> float | None:
-        """Give the largest value in the window."""
-        match self.window(window):
-            case GaugeWindow(max=value) | DistributionWindow(max=value):
-                return value
-            case _:
-                return None
-
-    def get_min(self, window: Duration | None = None) -> float | None:
-        """Give the smallest value in the window."""
-        match self.window(window):
-            case GaugeWindow(min=value) | DistributionWindow(min=value):
-                return value
-            case _:
-                return None
-
-    def get_increase(self, window: Duration | None = None) -> float | None:
-        """Give how much a counter rose, how many observations there were, or how far a gauge moved."""
-        match self.window(window):
-            case CounterWindow(increase=value):
-                return value
-            case DistributionWindow(count=count):
-                return float(count)
-            case GaugeWindow(change=change):
-                return change
-
-    def get_rate(self, window: Duration | None = None) -> float | None:
-        """Give `get_increase` per second, over the whole window."""
-        seconds = DEFAULT_WINDOW if window is None else parse_duration(window)
-        increase = self.get_increase(seconds)
-        return None if increase is None else increase / seconds
-
-    def get_percentile(self, q: float, window: Duration | None = None) -> float | None:
-        """Give the value that `q` percent (0 to 100) of the observations do not exceed, within 2.2 %."""
-        found = self.window(window)
-        return found.percentile(q) if isinstance(found, DistributionWindow) else None
+    def look(self) -> None:
+        """Have the callback, if there is one, answer now; NoAnswer where it does not."""
+        series = self.children.get(())
+        if isinstance(series, CallbackSeries):
+            series.look(self._owner.clock.now())
 
     @property
     def points(self) -> list[MetricPoint]:
         """The recent past of every series, oldest first: totals of a counter, values of a gauge, averages of a second."""
-        return sorted(self._points(), key=lambda point: point.timestamp)
-
-    def _points(self) -> Iterator[MetricPoint]:
-        for sample in self.snapshot(self._owner.clock.now(), self._wall_offset()).series:
-            for point in sample.points:
-                yield MetricPoint(datetime.fromtimestamp(point.at, UTC), point.value, sample.labels)
-
-    def _wall_offset(self) -> float:
-        return self._owner.clock.wall() - self._owner.clock.now()
-
-    def snapshot(self, now: float, wall_offset: float) -> MetricSnapshot:
-        """Give what is known at `now`, for export; what a callback raises is raised here."""
-        samples = [series.sample(wall_offset, now) for series in self.series]
-        return MetricSnapshot(self.metadata, self.get_latest_value(), [s for s in samples if s is not None])
-
-
-def _merge_gauges(windows: Sequence[GaugeWindow]) -> GaugeWindow:
-    """Pool the values of several gauges; first and last are those of the one set last."""
-    held = [w for w in windows if w.min is not None and w.max is not None]
-    if not held:
-        return windows[0]
-    newest = max(held, key=lambda w: w.set_at)
-    return GaugeWindow(
-        newest.start,
-        newest.end,
-        max(w.covers_since for w in held),
-        first=newest.first,
-        last=newest.last,
-        min=min(w.min for w in held if w.min is not None),
-        max=max(w.max for w in held if w.max is not None),
-        sum=math.fsum(w.sum for w in held),
-        count=sum(w.count for w in held),
-        set_at=newest.set_at,
-    )
+        offset = self._owner.clock.wall() - self._owner.clock.now()
+        points = [
+            MetricPoint(datetime.fromtimestamp(at + offset, UTC), value, series.labels)
+            for series in self.series
+            for at, value in series.points()
+        ]
+        return sorted(points, key=lambda point: point.timestamp)
 
 
 _NAMES: Final[dict[type[object], str]] = {

@@ -41,7 +41,7 @@ class PerformanceMetrics(MetricsCollector):
         self._operations = self.counter("operations", "Operations that ended", labels=operation)
         self._errors = self.counter("operation_errors", "Operations that failed", labels=operation, share_of="operations")
         self._slow = self.counter("slow_operations", "Operations that took over a second", labels=operation)
-        self.computed_gauge("error_rate", self._error_rate, "Failed operations in the last five minutes", unit="percent")
+        self.callback_gauge("error_rate", self._error_rate, "Failed operations in the last five minutes", unit="percent")
         self._cpu = self.gauge("cpu_usage", "Use of the processor", unit="percent")
         self._throughput = self.gauge("throughput", "Requests per second")
         self._memory_used = self.gauge("memory_used", "Memory in use", unit="bytes")
@@ -70,9 +70,9 @@ class PerformanceMetrics(MetricsCollector):
         """Give the time in milliseconds that 95 % of the operations did not exceed; None without data."""
         return self._response_time.metric.get_percentile(95, window)
 
-    def _error_rate(self, now: float) -> float | None:
-        ended = self._operations.metric.window(ERROR_WINDOW, now=now)
-        failed = self._errors.metric.window(ERROR_WINDOW, now=now)
+    def _error_rate(self) -> float | None:
+        ended = self._operations.metric.window(ERROR_WINDOW)
+        failed = self._errors.metric.window(ERROR_WINDOW)
         if not isinstance(ended, CounterWindow) or not isinstance(failed, CounterWindow) or not ended.increase:
             return None
         return 100.0 * failed.increase / ended.increase

@@ -10,15 +10,20 @@ import functools
 import math
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from kailash_monitor.model.labels import Labels
+from kailash_monitor.metrics.history import DEFAULT_RETENTION
+from kailash_monitor.metrics.reads import Reads
+from kailash_monitor.model.exemplar import MAX_CHARACTERS, Exemplar
+from kailash_monitor.model.labels import Labels, valid_label_name
+from kailash_monitor.model.window import Window
 
-__all__ = ["GIL", "HUGE", "RECENT_POINTS", "Recorder", "Refuse", "locked_without_gil"]
+__all__ = ["GIL", "GONE", "HUGE", "RECENT_POINTS", "Family", "Recorder", "Refuse", "locked_without_gil"]
 
 RECENT_POINTS: Final = 60
-"""How many points of the recent past a snapshot carries per series: enough for a sparkline."""
+"""How many points of the recent past a series gives: enough for a sparkline."""
 
 HUGE: Final = 1e300
 """Beyond this, sums overflow: the slow way decides."""
@@ -28,49 +33,106 @@ GIL: Final[bool] = getattr(sys, "_is_gil_enabled", lambda: True)()
 Refuse = Callable[[object, str], None]
 """Called with a value that cannot be recorded, and why."""
 
+GONE: Final = math.nan
+"""When the open slot of a removed series closes: no time is before it, so that nobody takes the fast way."""
+
 F = TypeVar("F", bound=Callable[..., None])
 
 
-class Recorder:
-    """Labels, clock, birth, and where refused values go.
+@dataclass(slots=True, eq=False)
+class Family:
+    """What the series of one metric share.
 
-    The lock guards what rolls over and what is read; foreign code never runs while it is held.
+    `now` is their clock, `born` when counting began, `bounds` those of the classic buckets, `retention` how many seconds of
+    history are kept; `refuse` takes values that cannot be recorded. `readmit` is asked when somebody records into a series
+    that was removed: it gives the one to record into. `lock` guards what rolls over, and what is read; foreign code never
+    runs while it is held.
     """
 
-    __slots__ = ("_lock", "_now", "_refuse", "_rolls_at", "born", "labels")
+    now: Callable[[], float]
+    refuse: Refuse
+    readmit: "Callable[[Recorder], Recorder]"
+    born: float
+    bounds: tuple[float, ...] = ()
+    retention: float = DEFAULT_RETENTION
+    exemplars: "dict[Recorder, Any]" = field(default_factory=dict)  # Any: one, or several by bound; few series have any
+    lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def __init__(self, labels: Labels, *, now: Callable[[], float], born: float, refuse: Refuse) -> None:
+    _end: float = 0.0
+
+    def second_end(self, at: float) -> float:
+        """Give the end of the second of `at`: the same object to all series that ask in it, which halves their floats."""
+        end = math.floor(at) + 1.0
+        if end != self._end:
+            self._end = end
+        return self._end
+
+
+class Recorder(Reads):
+    """Labels, birth and clock of a series.
+
+    Whoever records into one that was removed goes the slow way, which asks the family for the series in its place.
+    """
+
+    __slots__ = ("_family", "_now", "_rolls_at", "born", "labels")
+
+    def __init__(self, labels: Labels, family: Family) -> None:
         self.labels: Final = labels
-        self.born: Final = born
-        self._now = now
-        self._refuse = refuse
-        self._lock = threading.RLock()
+        self.born = family.born
+        self._family: Final = family
+        self._now = family.now
         self._rolls_at = -math.inf  # when the open slot closes
+
+    @property
+    def removed(self) -> bool:
+        """Whether it is no part of its metric any more."""
+        return math.isnan(self._rolls_at)
+
+    def readmit(self, now: float) -> None:
+        """Make it part of its metric again, from now on."""
+        self._rolls_at, self.born = -math.inf, now
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.labels!r}>"
+
+    def window(self, seconds: float, now: float) -> Window:
+        """Give what happened in the `seconds` before `now`."""
+        raise NotImplementedError
+
+    def _read(self, seconds: float) -> Window:
+        return self.window(seconds, self._now())
 
     def _number(self, value: object) -> float | None:
         """Give `value` as a float, or refuse it."""
         try:
             number = float(value)  # type: ignore[arg-type]  # whatever has __float__ is welcome
         except (TypeError, ValueError, OverflowError):
-            self._refuse(value, "not a number")
+            self._family.refuse(value, "not a number")
             return None
         if math.isfinite(number):
             return number
-        self._refuse(value, "not finite")
+        self._family.refuse(value, "not finite")
         return None
+
+    def _exemplar(self, labels: Mapping[str, object] | None, value: float) -> Exemplar | None:
+        """Make an exemplar; one that no page may show is refused, and what it stands for is recorded all the same."""
+        if labels is None:
+            return None
+        found = Labels(labels)
+        if sum(map(len, found)) + sum(map(len, found.values())) > MAX_CHARACTERS or not all(map(valid_label_name, found)):
+            self._family.refuse(dict(found), f"an exemplar of more than {MAX_CHARACTERS} characters, or with invalid names")
+            return None
+        return Exemplar(found, value, self._now())
 
 
 def locked_without_gil(record: F, *, gil: bool = GIL) -> F:
-    """Give `record` as it is where there is a GIL, else holding the series' lock."""
+    """Give `record` as it is where there is a GIL, else holding the family's lock."""
     if gil:
         return record
 
     @functools.wraps(record)
-    def locked(self: Recorder, *args: Any) -> None:  # Any: the arguments of `record`
-        with self._lock:
-            record(self, *args)
+    def locked(self: Recorder, *args: Any, **options: Any) -> None:  # Any: the arguments of `record`
+        with self._family.lock:
+            record(self, *args, **options)
 
     return locked  # type: ignore[return-value]  # the same signature

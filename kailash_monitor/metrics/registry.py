@@ -5,14 +5,16 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from kailash_monitor.clock import SYSTEM_CLOCK, Clock
-from kailash_monitor.errors import ConfigurationError, MetricError
+from kailash_monitor.errors import ConfigurationError, MetricError, NoAnswer
 from kailash_monitor.exposition import names_taken, render_json, render_openmetrics, render_prometheus
+from kailash_monitor.metrics.callback_series import CallbackSeries
 from kailash_monitor.metrics.collector import DEFAULT_MAX_SERIES, MetricsCollector
+from kailash_monitor.metrics.metric import Metric
 from kailash_monitor.metrics.performance import PerformanceMetrics
 from kailash_monitor.metrics.security import SecurityMetrics
 from kailash_monitor.metrics.validation import ValidationMetrics
 from kailash_monitor.model.metric import Metadata, valid_metric_name
-from kailash_monitor.model.snapshot import CollectorSnapshot, MetricSnapshot, Snapshot
+from kailash_monitor.model.snapshot import CollectorSnapshot, Snapshot
 
 __all__ = [
     "MetricsRegistry",
@@ -92,6 +94,9 @@ class MetricsRegistry:
                 collector.registry = collector.name = None
                 self.release(name)
 
+    def asks(self, callback: CallbackSeries) -> None:
+        """Take note of a callback gauge that is to be asked at an interval."""
+
     def claim(self, collector: str, metadata: Metadata) -> None:
         """Take the exported names of a new metric; a MetricError where another metric has one of them."""
         names = names_taken(self.namespace, collector, metadata)
@@ -129,25 +134,26 @@ class MetricsRegistry:
             return dict(self._collectors)
 
     def snapshot(self) -> Snapshot:
-        """Give all that can be exported now. A metric whose callback raises is left out and reported once."""
+        """Give all that can be exported now. A metric whose callback does not answer is left out and reported once."""
         now = self.clock.now()
-        wall = self.clock.wall()
         collectors = [
-            CollectorSnapshot(name, self._metrics_of(name, collector, now, wall - now))
+            CollectorSnapshot(
+                name, [metric for metric in collector.get_all_metrics().values() if self._answers(name, metric)]
+            )
             for name, collector in self.get_all_collectors().items()
         ]
-        return Snapshot(self.namespace, wall, collectors)
+        return Snapshot(self.namespace, now, self.clock.wall() - now, collectors)
 
-    def _metrics_of(self, name: str, collector: MetricsCollector, now: float, offset: float) -> list[MetricSnapshot]:
-        metrics: list[MetricSnapshot] = []
-        for metric in collector.get_all_metrics().values():
-            try:
-                metrics.append(metric.snapshot(now, offset))
-            except Exception as error:  # the user's callback: an export goes out without it
-                if (name, metric.name) not in self._failed:
-                    self._failed.add((name, metric.name))
-                    self.report(name, f"metric {metric.name!r} is left out: its callback raised {error!r}")
-        return metrics
+    def _answers(self, collector: str, metric: Metric) -> bool:
+        try:
+            metric.look()
+        except NoAnswer as error:
+            if (collector, metric.name) not in self._failed:
+                self._failed.add((collector, metric.name))
+                self.report(collector, f"metric {metric.name!r} is left out: {error}")
+            return False
+        self._failed.discard((collector, metric.name))
+        return True
 
     def export_metrics(self, format: str = "json") -> str:
         """Write all metrics down, as "json", "prometheus" (text format 0.0.4) or "openmetrics" (text format 1.0.0)."""
@@ -156,7 +162,7 @@ class MetricsRegistry:
             raise ConfigurationError(
                 "export_metrics", seen=f"the format {format!r}", expected=f"use one of {', '.join(renderers)}"
             )
-        return "".join(renderers[format](self.snapshot()))
+        return b"".join(renderers[format](self.snapshot())).decode()
 
     def report(self, collector: str, text: str) -> None:
         """Hand a sentence for the operator to the observer, if there is one."""

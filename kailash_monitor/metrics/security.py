@@ -37,7 +37,10 @@ class SecurityMetrics(MetricsCollector):
     def __init__(self, max_series: int = DEFAULT_MAX_SERIES, *, clock: Clock = SYSTEM_CLOCK, strict: bool = False) -> None:
         super().__init__(max_series, clock=clock, strict=strict)
         self._violations = self.counter(
-            "security_violations_total", "Security violations", labels=("violation_type", "severity", "source")
+            "security_violations_total",
+            "Security violations",
+            labels=("violation_type", "severity", "source"),
+            keep=("severity",),
         )
         self._attempts = {
             kind: self.counter(f"{kind}_attempts", f"Attempts of {kind.replace('_', ' ')}", labels=("source",))

@@ -19,6 +19,8 @@ def parse_duration(value: Duration) -> float:
 
     Raises ValueError where it is not a finite number, timedelta or text of numbers with units (w, d, h, m, s, ms).
     """
+    if type(value) is float and math.isfinite(value):
+        return value
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, bool) or not isinstance(value, int | float | str):

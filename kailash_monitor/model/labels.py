@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Final, Self
 
 __all__ = ["NO_LABELS", "Labels", "label_value", "valid_label_name"]
 
@@ -14,49 +14,68 @@ _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 class Labels(Mapping[str, str]):
-    """An immutable, hashable set of label names and values, in the order of the names.
+    """An immutable, hashable set of label names and values.
 
-    Values are taken as text whatever they are (`label_value`). Equality ignores the order in which they were given.
+    Values are taken as text whatever they are (`label_value`). Equality ignores the order. Made from a mapping they stand
+    in the order of their names, made by `of` in the order given.
+
+    A program may have hundreds of thousands of them: they are two tuples, of which the first is shared.
     """
 
-    __slots__ = ("_by_name", "pairs")
+    __slots__ = ("_text", "names", "texts")
 
     def __init__(self, labels: Mapping[str, object] | None = None) -> None:
-        pairs = sorted((name, label_value(value)) for name, value in (labels or {}).items())
-        self.pairs: Final[tuple[tuple[str, str], ...]] = tuple(pairs)
-        self._by_name: Final = dict(pairs)
+        pairs = sorted((labels or {}).items())
+        self.names: tuple[str, ...] = tuple(name for name, _ in pairs)
+        self.texts: tuple[str, ...] = tuple(label_value(value) for _, value in pairs)
+        self._text: str | None = None
+
+    @classmethod
+    def of(cls, names: tuple[str, ...], values: tuple[str, ...]) -> Self:
+        """Give labels of these names and, in the same order, these texts, which must be `label_value`s."""
+        labels = cls.__new__(cls)
+        labels.names, labels.texts, labels._text = names, values, None
+        return labels
 
     def __getitem__(self, name: str) -> str:
-        return self._by_name[name]
+        try:
+            return self.texts[self.names.index(name)]  # few labels: a search is as fast as a dict, and far smaller
+        except ValueError:
+            raise KeyError(name) from None
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._by_name)
+        return iter(self.names)
 
     def __len__(self) -> int:
-        return len(self._by_name)
+        return len(self.names)
 
     def __hash__(self) -> int:
-        return hash(self.pairs)
+        return hash(frozenset(zip(self.names, self.texts, strict=True)))
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, Labels):
-            return self.pairs == other.pairs
-        return NotImplemented
+        if not isinstance(other, Labels):
+            return NotImplemented
+        if self.names == other.names:
+            return self.texts == other.texts
+        return dict(self) == dict(other)
 
     def __repr__(self) -> str:
         return f"{{{self.text()}}}"
 
     def text(self) -> str:
-        """Give the labels as `a="x",b="y"`, with quotes, backslashes and newlines escaped."""
-        return ",".join(f'{name}="{_escape(value)}"' for name, value in self.pairs)
+        """Give the labels as `a="x",b="y"`, with quotes, backslashes and newlines escaped; kept, since pages ask often."""
+        if self._text is None:
+            pairs = zip(self.names, self.texts, strict=True)
+            self._text = ",".join([f'{name}="{_escape(value)}"' for name, value in pairs])
+        return self._text
 
     def pick(self, names: tuple[str, ...]) -> "Labels":
         """Give only the labels called `names`; one that is absent has the empty value."""
-        return Labels({name: self._by_name.get(name, "") for name in names})
+        return Labels({name: self.get(name, "") for name in names})
 
     def matches(self, wanted: Mapping[str, str]) -> bool:
         """Whether each of `wanted` is here with that value; an absent label has the empty value."""
-        return all(self._by_name.get(name, "") == value for name, value in wanted.items())
+        return all(self.get(name, "") == value for name, value in wanted.items())
 
 
 def label_value(value: object) -> str:
@@ -77,7 +96,9 @@ def valid_label_name(name: str) -> bool:
 
 
 def _escape(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    if "\\" in value or '"' in value or "\n" in value:
+        return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return value
 
 
 NO_LABELS: Final = Labels()

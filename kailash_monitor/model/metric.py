@@ -53,6 +53,8 @@ class Metadata:
                 seen=f"share_of on a {self.type.value}",
                 expected="only a counter can be a share",
             )
+        for field in ("description", "unit"):  # lone surrogates are replaced: no page could be encoded with them
+            object.__setattr__(self, field, getattr(self, field).encode("utf-8", "replace").decode())
 
     def difference(self, other: "Metadata") -> str:
         """Say in words where `other` differs, empty where it is the same definition."""

@@ -1,56 +1,16 @@
-"""A snapshot: all metrics of a registry at one moment, as values, for whoever writes them down."""
+"""A snapshot: which metrics a registry has at one moment, for whoever writes them down.
 
-from collections.abc import Iterable, Sequence
+The metrics themselves are read while they are written: a page of many series takes longer than a program should stand
+still. Each series is consistent in itself.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from kailash_monitor.model.labels import Labels
-from kailash_monitor.model.metric import Metadata
+from kailash_monitor.model.views import MetricView
 
-__all__ = ["CollectorSnapshot", "DistributionSample", "MetricSnapshot", "Point", "Sample", "Snapshot", "SnapshotSource"]
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """What a series read at one time of its recent past. `at` is Unix seconds."""
-
-    at: float
-    value: float
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """A counter's running total or a gauge's value. `created_at` (Unix seconds) is when counting began."""
-
-    labels: Labels
-    value: float
-    points: Sequence[Point] = ()
-    created_at: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class DistributionSample:
-    """A histogram's or timer's totals. `le` pairs each upper bound with the number of observations not above it.
-
-    `created_at` (Unix seconds) is when counting began.
-    """
-
-    labels: Labels
-    count: int
-    sum: float
-    latest: float | None
-    le: Sequence[tuple[float, int]]
-    points: Sequence[Point] = ()
-    created_at: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class MetricSnapshot:
-    """One metric and its series. `latest` is the metric's value as a whole, None where nothing was recorded."""
-
-    metadata: Metadata
-    latest: float | None
-    series: Sequence[Sample | DistributionSample]
+__all__ = ["CollectorSnapshot", "Snapshot", "SnapshotSource"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +18,25 @@ class CollectorSnapshot:
     """The metrics of one collector, by its registered name."""
 
     name: str
-    metrics: Sequence[MetricSnapshot]
+    metrics: Sequence[MetricView]
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The metrics of a registry at `at` (Unix seconds), to be exported under `namespace`."""
+    """The metrics of a registry at `at` (on its timeline), to be exported under `namespace`.
+
+    `wall_offset` turns times of the timeline into Unix seconds.
+    """
 
     namespace: str
     at: float
-    collectors: Iterable[CollectorSnapshot]
+    wall_offset: float
+    collectors: Sequence[CollectorSnapshot]
 
 
 class SnapshotSource(Protocol):
     """Whatever can be exported."""
 
     def snapshot(self) -> Snapshot:
-        """What is known now."""
+        """What there is now."""
         ...

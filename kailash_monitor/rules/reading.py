@@ -4,18 +4,17 @@ An *empty* reading (0 of 0, no observation in the window) counts as clear. A *wa
 window that is not covered yet and proves nothing) changes nothing, nor do *missing* and *failed* ones: unknown is never OK.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, assert_never
 
 from kailash_monitor.errors import RuleError
 from kailash_monitor.model.labels import NO_LABELS, Labels
+from kailash_monitor.model.views import MetricView, SeriesView
 from kailash_monitor.model.window import (
     CounterWindow,
     DistributionWindow,
     GaugeWindow,
-    MetricView,
-    SeriesView,
     Window,
     merge_counters,
     merge_distributions,
@@ -89,20 +88,20 @@ def read(rule: AlertRule, metric: MetricView, whole: MetricView | None, now: flo
     check_fits(rule, metric)
     if rule.condition.word == "share" or (rule.condition.word == "rate" and metric.metadata.share_of is not None):
         return _read_shares(rule, metric, whole, now)
-    seconds = rule.time_window
-    groups = _groups(rule, metric, now)
+    seconds, empty = rule.time_window, _empty(rule, metric, now)
     return {
-        group: _judge_group(rule, [series.window(seconds, now) for series in members], metric.empty_window(seconds, now))
-        for group, members in groups.items()
+        group: _judge_group(rule, [series.window(seconds, now) for series in members], empty)
+        for group, members in _groups(rule, metric).items()
     }
 
 
-def _groups(rule: AlertRule, metric: MetricView, now: float) -> dict[Labels, list[SeriesView]]:
-    groups: dict[Labels, list[SeriesView]] = {} if rule.group_by else {NO_LABELS: []}
-    for series in metric.select(rule.match, now):
-        group = series.labels.pick(rule.group_by) if rule.group_by else NO_LABELS
-        groups.setdefault(group, []).append(series)
-    return groups
+def _groups(rule: AlertRule, metric: MetricView) -> Mapping[Labels, Sequence[SeriesView]]:
+    groups = metric.groups(rule.match, rule.group_by)
+    return groups if rule.group_by or groups else {NO_LABELS: []}
+
+
+def _empty(rule: AlertRule, metric: MetricView, now: float) -> Window:
+    return metric.empty_window(rule.time_window, now, (*rule.match, *rule.group_by))
 
 
 def _judge_group(rule: AlertRule, windows: list[Window], empty: Window) -> Reading:
@@ -129,15 +128,15 @@ def _of_counter(condition: Condition, window: CounterWindow) -> Reading:
         case "latest":
             return Value(window.total)
         case "rate" | "per_second":
-            return Value(window.increase / window.seconds, at_least=not window.covered)
+            return Value(window.increase / window.seconds, at_least=not window.complete)
         case _:
-            return Value(window.increase, at_least=not window.covered)
+            return Value(window.increase, at_least=not window.complete)
 
 
 def _of_gauge(condition: Condition, window: GaugeWindow) -> Reading:
     match condition.word:
         case "avg":
-            value = window.sum / window.count if window.count else None
+            value = window.average
         case "min":
             value = window.min
         case "max":
@@ -158,14 +157,14 @@ def _of_distribution(condition: Condition, window: DistributionWindow) -> Readin
         return _value_or_nothing(window.percentile(condition.percentile), window)
     match condition.word:
         case "rate" | "per_second":
-            return Value(window.count / window.seconds, at_least=not window.covered)
+            return Value(window.count / window.seconds, at_least=not window.complete)
         case "increase" | "count":
-            return Value(float(window.count), at_least=not window.covered)
+            return Value(float(window.count), at_least=not window.complete)
         case "sum":
             only_grows = window.min is None or window.min >= 0
-            return Value(window.sum, at_least=not window.covered and only_grows)
+            return Value(window.sum, at_least=not window.complete and only_grows)
         case "avg":
-            value = window.sum / window.count if window.count else None
+            value = window.average
         case "min":
             value = window.min
         case "max":
@@ -178,7 +177,7 @@ def _of_distribution(condition: Condition, window: DistributionWindow) -> Readin
 def _value_or_nothing(value: float | None, window: Window) -> Reading:
     if value is not None:
         return Value(value)
-    return Empty() if window.covered else Waiting()
+    return Empty() if window.complete else Waiting()
 
 
 def _worst(condition: Condition, readings: list[Reading]) -> Reading:
@@ -204,13 +203,13 @@ def _read_shares(rule: AlertRule, part: MetricView, whole: MetricView | None, no
         if of.increase:
             shares[group] = Value((parts[group].increase if group in parts else 0.0) / of.increase)
         else:
-            shares[group] = Empty() if of.covered else Waiting()
+            shares[group] = Empty() if of.complete else Waiting()
     return shares
 
 
 def _increases(rule: AlertRule, metric: MetricView, now: float) -> dict[Labels, CounterWindow]:
-    empty = _only(CounterWindow, [metric.empty_window(rule.time_window, now)])
+    empty = _only(CounterWindow, [_empty(rule, metric, now)])
     return {
         group: merge_counters([*empty, *_only(CounterWindow, [s.window(rule.time_window, now) for s in members])])
-        for group, members in _groups(rule, metric, now).items()
+        for group, members in _groups(rule, metric).items()
     }

@@ -99,12 +99,12 @@ class Site:
         chosen = choose_format(request.headers.get("accept"))
         pieces = chosen.render(self._manager.metrics_registry.snapshot())
         if not accepts_gzip(request.headers.get("accept-encoding")):
-            return Response.text(await _driven(_encoded(pieces)), content_type=chosen.content_type, headers=_VARIES)
-        page = await _driven(_gzipped(_encoded(pieces)))
+            return Response.text(await _driven(pieces), content_type=chosen.content_type, headers=_VARIES)
+        page = await _driven(_gzipped(pieces))
         return Response.text(page, content_type=chosen.content_type, headers={**_VARIES, "Content-Encoding": "gzip"})
 
     async def _metrics_json(self, _: Request) -> Response:
-        page = await _driven(_encoded(render_json(self._manager.metrics_registry.snapshot())))
+        page = await _driven(render_json(self._manager.metrics_registry.snapshot()))
         return Response.text(page, content_type="application/json")
 
     async def _healthz(self, _: Request) -> Response:
@@ -135,11 +135,6 @@ async def _driven(pieces: Iterator[bytes]) -> bytes:
             await asyncio.sleep(0)
             paused = SYSTEM_CLOCK.now()
     return b"".join(page)
-
-
-def _encoded(pieces: Iterator[str]) -> Iterator[bytes]:
-    for piece in pieces:
-        yield piece.encode("utf-8", "replace")
 
 
 def _gzipped(pieces: Iterator[bytes]) -> Iterator[bytes]:
