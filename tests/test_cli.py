@@ -75,7 +75,7 @@ def test_without_configuration_it_watches_and_serves_this_machine() -> None:
         page = ask(address, "/metrics")
         for name in ("host_memory_usage_ratio", "host_disk_usage_ratio", "process_resident_memory_bytes", "host_load1"):
             assert f"\nkailash_{name}" in page
-        assert set(json.loads(ask(address, "/metrics/json"))) == {"host", "process", "loop"}
+        assert set(json.loads(ask(address, "/metrics/json"))) == {"host", "process", "loop", "monitor"}
         assert len(json.loads(ask(address, "/api/rules"))["rules"]) == 6
         alerts = json.loads(ask(address, "/api/alerts"))["alerts"]
         assert [alert["status"] for alert in alerts if alert["status"] != "pending"] == []  # the machine may be busy

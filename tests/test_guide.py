@@ -1,7 +1,9 @@
 """The guide's snippets that this stage covers, in the spellings of DESIGN 10."""
 
 import asyncio
+import json
 import time
+from datetime import timedelta
 
 import pytest
 
@@ -24,6 +26,8 @@ from kailash_monitor.metrics import (
     SecurityMetrics,
     ValidationMetrics,
     get_metrics_registry,
+    get_performance_metrics,
+    get_security_metrics,
     get_validation_metrics,
 )
 from kailash_monitor.testing import RecordingChannel, VirtualClock
@@ -225,6 +229,153 @@ async def test_a_channel_is_tried_by_hand() -> None:
     channel = LogNotificationChannel()
     test_alert = Alert("test", "test_rule", AlertSeverity.INFO, "Test", "Test alert")
     assert await channel.send_notification(test_alert, {}) is True
+
+
+@pytest.mark.usefixtures("fresh_shared_registry")
+async def test_comprehensive_security_monitoring(capsys: pytest.CaptureFixture[str]) -> None:
+    security_metrics = get_security_metrics()
+    assert security_metrics.registry is not None
+    alert_manager = AlertManager(security_metrics.registry)
+    security_rules = [
+        AlertRule(
+            name="critical_security_violations",
+            description="Critical security violations detected",
+            severity=AlertSeverity.CRITICAL,
+            metric_name="security_violations_total",
+            condition="> 0",
+            threshold=0,
+            time_window=timedelta(minutes=1),
+            notification_interval=timedelta(minutes=5)
+        ),
+        AlertRule(
+            name="sql_injection_attempts",
+            description="SQL injection attempts detected",
+            severity=AlertSeverity.ERROR,
+            metric_name="sql_injection_attempts",
+            condition="> 0",
+            threshold=0,
+            time_window=timedelta(minutes=5)
+        ),
+        AlertRule(
+            name="high_blocked_connections",
+            description="High number of blocked connections",
+            severity=AlertSeverity.WARNING,
+            metric_name="blocked_connections",
+            condition="> 10",
+            threshold=10,
+            time_window=timedelta(minutes=10)
+        )
+    ]  # fmt: skip
+    for rule in security_rules:
+        alert_manager.add_rule(rule)
+
+    security_metrics.record_security_violation(
+        "sql_injection",
+        MetricSeverity.CRITICAL,
+        "DatabaseNode",
+        {"query": "'; DROP TABLE users; --"}
+    )  # fmt: skip
+    security_metrics.record_blocked_connection("untrusted_source", "database", "SQL injection detected")
+
+    violation_rate = security_metrics.get_violation_rate(timedelta(hours=1))
+    critical_violations = security_metrics.get_critical_violations(timedelta(hours=24))
+    print(f"Violation rate: {violation_rate:.2f} per minute")
+    print(f"Critical violations (24h): {critical_violations}")
+    assert capsys.readouterr().out == "Violation rate: 0.02 per minute\nCritical violations (24h): 1\n"
+    assert violation_rate == 1 / 60
+
+    async with alert_manager:
+        await asyncio.sleep(1)
+        assert {a.rule_name for a in alert_manager.get_active_alerts()} == {
+            "critical_security_violations",
+            "sql_injection_attempts",
+        }  # one blocked connection is not more than ten
+
+
+@pytest.mark.usefixtures("fresh_shared_registry")
+async def test_performance_monitoring(capsys: pytest.CaptureFixture[str]) -> None:
+    performance_metrics = get_performance_metrics()
+    assert performance_metrics.registry is not None
+    alert_manager = AlertManager(performance_metrics.registry)
+    performance_rules = [
+        AlertRule(
+            name="high_response_time",
+            description="Average response time above 1 second",
+            severity=AlertSeverity.WARNING,
+            metric_name="response_time",
+            condition="avg > 1000",
+            threshold=1000,
+            time_window=timedelta(minutes=5)
+        ),
+        AlertRule(
+            name="high_memory_usage",
+            description="Memory usage above 90%",
+            severity=AlertSeverity.ERROR,
+            metric_name="memory_usage",
+            condition="> 90",
+            threshold=90
+        ),
+        AlertRule(
+            name="high_error_rate",
+            description="Error rate above 5%",
+            severity=AlertSeverity.ERROR,
+            metric_name="error_rate",
+            condition="> 5",
+            threshold=5
+        )
+    ]  # fmt: skip
+    for rule in performance_rules:
+        alert_manager.add_rule(rule)
+
+    performance_metrics.record_operation("validation", 125.5, success=True)
+    performance_metrics.record_operation("database_query", 1500.0, success=False)  # Slow
+    performance_metrics.update_system_metrics(memory_mb=512.0, cpu_percent=75.0, rps=150.0)
+
+    p95_response_time = performance_metrics.get_p95_response_time(timedelta(hours=1))
+    print(f"95th percentile response time: {p95_response_time:.2f}ms")
+    assert p95_response_time == pytest.approx(1500.0, rel=0.022)
+    assert capsys.readouterr().out.startswith("95th percentile response time: 1")
+    values = {name: metric.get_latest_value() for name, metric in performance_metrics.get_all_metrics().items()}
+    assert values["response_time"] == 1500.0
+    assert (values["slow_operations"], values["error_rate"], values["cpu_usage"], values["throughput"]) == (
+        1,
+        50.0,
+        75.0,
+        150.0,
+    )
+    assert values["memory_used"] == 512 * 2**20
+
+    async with alert_manager:
+        await asyncio.sleep(1)
+        # half of the operations failed; they took 813 ms on average, and 512 MB are not 90 % of this machine
+        assert {a.rule_name for a in alert_manager.get_active_alerts()} == {"high_error_rate"}
+
+
+def test_json_and_prometheus_export(fresh_shared_registry: MetricsRegistry, capsys: pytest.CaptureFixture[str]) -> None:
+    registry = get_metrics_registry()
+    for _ in range(42):
+        get_validation_metrics().record_validation_attempt("PythonCodeNode", True, 12.5)
+
+    json_metrics = registry.export_metrics("json")
+    metrics_data = json.loads(json_metrics)
+    for collector_name, collector_data in metrics_data.items():
+        print(f"Collector: {collector_name}")
+        for metric_name, metric_data in collector_data.items():
+            latest_value = metric_data.get("latest_value")
+            print(f"  {metric_name}: {latest_value}")
+    told = capsys.readouterr().out
+    for collector in ("validation", "security", "performance"):
+        assert f"Collector: {collector}\n" in told
+    assert "  validation_total: 42.0\n  validation_success: 42.0\n  validation_failure: 0\n" in told
+    assert "  validation_duration: 12.5\n" in told
+    assert "  error_rate: None\n" in told
+
+    prometheus_metrics = registry.export_metrics("prometheus")
+    assert (
+        "# HELP kailash_validation_validation_total Total validation attempts\n"
+        "# TYPE kailash_validation_validation_total counter\n"
+        'kailash_validation_validation_total{node_type="PythonCodeNode"} 42\n'
+    ) in prometheus_metrics
 
 
 def test_custom_metrics_collection() -> None:

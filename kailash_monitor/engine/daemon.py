@@ -20,8 +20,8 @@ class DaemonCalls:
     def __init__(self, limit: int) -> None:
         self._executor = _DaemonExecutor(limit)
 
-    async def call(self, function: Callable[..., T], *args: object, seconds: float) -> T:
-        """Call `function` in a thread and give its result; TimeoutError after `seconds`, and the thread is left alone."""
+    async def call(self, function: Callable[..., T], *args: object, seconds: float | None) -> T:
+        """Give the result of `function`, called in a thread; TimeoutError after `seconds`, and the thread is left alone."""
         async with asyncio.timeout(seconds):
             return await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
 

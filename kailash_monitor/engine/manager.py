@@ -67,9 +67,9 @@ class AlertManager:
         self._clock = registry.clock
         self._lock = threading.RLock()  # guards the rulebook, the book, the postman's rounds and the scheduler's turns
         self._rulebook = RuleBook()
-        self._sampler = Sampler(self._clock)
+        self._sampler = Sampler(registry)
         self._book = AlertBook()
-        self._scheduler = Scheduler(self._clock, self._lock, self._judge)
+        self._scheduler = Scheduler(self._clock, self._lock, self._judge, self._late)
         self._postman = Postman(self._clock, self._lock, self._book, new_id=lambda: uuid.uuid4().hex, luck=random.random)
         self._run: Run | None = None
         self._tidied = self._clock.now()
@@ -237,7 +237,11 @@ class AlertManager:
         rule = self._rulebook.rules.get(name)
         if rule is None:
             return
+        begun, own = self._clock.now(), self.metrics_registry.self_metrics
         evaluation = evaluate(rule, self.metrics_registry.get_all_collectors(), now)
+        own.evaluations.observe((self._clock.now() - begun) * 1000.0)
+        if evaluation.failed:
+            own.failed.inc()
         with self._lock:
             if self._rulebook.rules.get(name) is not rule:
                 return  # taken away meanwhile
@@ -247,6 +251,9 @@ class AlertManager:
             if now - self._tidied >= HOUSEKEEPING:
                 self._tidied = now
                 self._book.forget(now, self._postman.alerts_under_way())
+
+    def _late(self, missed: int) -> None:
+        self.metrics_registry.self_metrics.late.inc(by=missed)
 
     # -- what there is to see ------------------------------------------------------------------------------------------
 

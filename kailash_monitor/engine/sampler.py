@@ -4,14 +4,16 @@ import asyncio
 import inspect
 import logging
 import math
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Final
+from typing import Final, Protocol
 
-from kailash_monitor.clock import Clock
+from kailash_monitor.engine.callbacks import CallbackSource
 from kailash_monitor.engine.daemon import DaemonCalls
 from kailash_monitor.engine.wakeup import call_on
 from kailash_monitor.errors import ConfigurationError
 from kailash_monitor.instrument.source import Source
+from kailash_monitor.metrics import CallbackSeries, MetricsRegistry
 
 __all__ = ["Sampler", "interval_of"]
 
@@ -21,16 +23,30 @@ SAMPLE_SECONDS: Final = 10.0
 _logger = logging.getLogger("kailash_monitor.engine")
 
 
+class Sampled(Protocol):
+    """What is sampled: a source, or a callback gauge that is asked at an interval."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    def sample(self) -> Awaitable[None] | None:
+        """Record the numbers of this moment."""
+        ...
+
+
 class Sampler:
-    """Samples every source at once and every `source.every` seconds after, each for itself.
+    """Samples every source and asks the callback gauges that have an interval, at once and every so often, each for itself.
 
     A plain `sample` runs in a thread of its own, one at a time: while one hangs, no other is begun. A failure is logged when
     it begins and when it changes, and once more when it is over. Mutable: the sources, from any thread; `run` belongs to one
     loop at a time.
     """
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, registry: MetricsRegistry) -> None:
+        self._registry = registry
+        self._clock = registry.clock
         self._sources: list[tuple[Source, float]] = []
         self._first: list[asyncio.Event] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -44,7 +60,7 @@ class Sampler:
     def add(self, source: Source, every: float) -> None:
         """Take a source on, to be sampled every so many seconds; at once where the sampler runs."""
         self._sources.append((source, every))
-        call_on(self._loop, self._begin, source, every)
+        call_on(self._loop, self._begin, source, every, SAMPLE_SECONDS, _always)
 
     async def run(self) -> None:
         """Sample until cancelled."""
@@ -52,9 +68,12 @@ class Sampler:
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 for source, every in list(self._sources):
-                    self._begin(source, every)
+                    self._begin(source, every, SAMPLE_SECONDS, _always)
+                for name, series in self._registry.watch_callbacks(self._ask):
+                    self._ask(name, series)
                 await asyncio.Event().wait()  # sources may be added at any time
         finally:
+            self._registry.unwatch_callbacks(self._ask)
             self._loop = self._tasks = None
             self._first.clear()
 
@@ -66,18 +85,25 @@ class Sampler:
                 for sampled in list(self._first):
                     await sampled.wait()
 
-    def _begin(self, source: Source, every: float) -> None:
+    def _ask(self, name: str, series: CallbackSeries) -> None:
+        source = CallbackSource(name, series)
+        call_on(self._loop, self._begin, source, source.every, None, lambda: self._registry.asks(series))
+
+    def _begin(self, source: Sampled, every: float, seconds: float | None, wanted: Callable[[], bool]) -> None:
         if self._tasks is not None:
             sampled = asyncio.Event()
             self._first.append(sampled)
-            self._tasks.create_task(self._sample_forever(source, every, sampled), name=f"kailash-monitor {source.name}")
+            work = self._sample_forever(source, every, seconds, wanted, sampled)
+            self._tasks.create_task(work, name=f"kailash-monitor {source.name}")
 
-    async def _sample_forever(self, source: Source, every: float, sampled: asyncio.Event) -> None:
+    async def _sample_forever(
+        self, source: Sampled, every: float, seconds: float | None, wanted: Callable[[], bool], sampled: asyncio.Event
+    ) -> None:
         threads, trouble = DaemonCalls(1), ""
-        while True:
+        while wanted():
             begun = self._clock.now()
             try:
-                await _sample(source, threads)
+                await _sample(source, threads, seconds)
             except Exception as error:  # the source's code, which may be the user's
                 seen = f"{type(error).__name__}: {error}"
                 if seen != trouble:
@@ -91,6 +117,10 @@ class Sampler:
             await asyncio.sleep(max(0.0, every - (self._clock.now() - begun)))
 
 
+def _always() -> bool:
+    return True
+
+
 def interval_of(source: Source) -> float:
     """Give the seconds between two samples; a ConfigurationError where `every` is no number above zero."""
     every = source.every
@@ -101,9 +131,9 @@ def interval_of(source: Source) -> float:
     return every
 
 
-async def _sample(source: Source, threads: DaemonCalls) -> None:
+async def _sample(source: Sampled, threads: DaemonCalls, seconds: float | None) -> None:
     if inspect.iscoroutinefunction(source.sample):
-        async with asyncio.timeout(SAMPLE_SECONDS):
+        async with asyncio.timeout(seconds):
             await source.sample()
     else:
-        await threads.call(source.sample, seconds=SAMPLE_SECONDS)
+        await threads.call(source.sample, seconds=seconds)

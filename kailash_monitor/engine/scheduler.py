@@ -33,15 +33,23 @@ class Turn:
 class Scheduler:
     """Calls `judge(name, now)` at the due times of each name, the first time at once.
 
-    A due time that has passed unseen is counted and skipped. What `judge` raises is logged and changes nothing for others.
-    Mutable: `turns` and the heap, both guarded by the manager's lock; `run` belongs to one loop at a time.
+    A due time that has passed unseen is counted, told to `late`, and skipped. What `judge` raises is logged and changes
+    nothing for others. Mutable: `turns` and the heap, both guarded by the manager's lock; `run` belongs to one loop at a
+    time.
     """
 
-    def __init__(self, clock: Clock, lock: AbstractContextManager[object], judge: Callable[[str, float], None]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        lock: AbstractContextManager[object],
+        judge: Callable[[str, float], None],
+        late: Callable[[int], None] = lambda missed: None,
+    ) -> None:
         self.turns: dict[str, Turn] = {}
         self._clock = clock
         self._lock = lock
         self._judge = judge
+        self._late = late
         self._heap: list[tuple[float, str]] = []
         self._wake: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -116,7 +124,10 @@ class Scheduler:
                 turn = self.turns.get(name)
                 if turn is None or turn.due != due:
                     continue  # removed, or added anew with another due time
-                turn.late += turn.grid.missed(due, now)
+                missed = turn.grid.missed(due, now)
+                if missed:
+                    turn.late += missed
+                    self._late(missed)
                 turn.evaluations += 1
                 turn.due = turn.grid.after(now)
                 heapq.heappush(self._heap, (turn.due, name))

@@ -8,18 +8,20 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from kailash_monitor.exposition.json_format import render_json
 from kailash_monitor.exposition.openmetrics import OPENMETRICS_CONTENT_TYPE, render_openmetrics
 from kailash_monitor.exposition.prometheus import PROMETHEUS_CONTENT_TYPE, render_prometheus
 from kailash_monitor.exposition.protobuf import PROTOBUF_CONTENT_TYPE, render_protobuf
 from kailash_monitor.model.snapshot import Snapshot
 
-__all__ = ["PROMETHEUS_TEXT", "Format", "accepts_gzip", "choose_format"]
+__all__ = ["JSON", "PROMETHEUS_TEXT", "Format", "accepts_gzip", "choose_format"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Format:
     """A format of the page: its media type, the parameters it has where they are asked for, and how it is written."""
 
+    name: str
     media_type: str
     parameters: Mapping[str, str]
     content_type: str
@@ -32,16 +34,21 @@ class Format:
         )
 
 
-PROMETHEUS_TEXT: Final = Format("text/plain", {"version": "0.0.4"}, PROMETHEUS_CONTENT_TYPE, render_prometheus)
+PROMETHEUS_TEXT: Final = Format("prometheus", "text/plain", {"version": "0.0.4"}, PROMETHEUS_CONTENT_TYPE, render_prometheus)
+JSON: Final = Format("json", "application/json", {}, "application/json", render_json)
+"""Not negotiated: it has a page of its own."""
 
 _FORMATS: Final = (
     Format(
+        "protobuf",
         "application/vnd.google.protobuf",
         {"proto": "io.prometheus.client.metricfamily", "encoding": "delimited"},
         PROTOBUF_CONTENT_TYPE,
         render_protobuf,
     ),
-    Format("application/openmetrics-text", {"version": "1.0.0"}, OPENMETRICS_CONTENT_TYPE, render_openmetrics),
+    Format(
+        "openmetrics", "application/openmetrics-text", {"version": "1.0.0"}, OPENMETRICS_CONTENT_TYPE, render_openmetrics
+    ),
     PROMETHEUS_TEXT,
 )
 """In order of preference: protobuf has native histograms, OpenMetrics also tells when counting began."""

@@ -1,7 +1,8 @@
 """A callback gauge's series: a value that a function of yours gives."""
 
 import inspect
-from collections.abc import Awaitable, Callable
+import math
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Final, cast
 
 from kailash_monitor.errors import NoAnswer
@@ -32,7 +33,19 @@ class CallbackSeries(Reads):
     metric out.
     """
 
-    __slots__ = ("_gauge", "_now", "_silent", "_wrong", "asked_at", "cache", "callback", "every", "labels", "timeout")
+    __slots__ = (
+        "_claimed_at",
+        "_gauge",
+        "_now",
+        "_silent",
+        "_wrong",
+        "asked_at",
+        "cache",
+        "callback",
+        "every",
+        "labels",
+        "timeout",
+    )
 
     def __init__(
         self, callback: Callback, family: Family, *, cache: float = 0.0, every: float | None = None, timeout: float = 10.0
@@ -43,6 +56,7 @@ class CallbackSeries(Reads):
         self.every: Final = every
         self.timeout: Final = timeout
         self.asked_at: float | None = None
+        self._claimed_at = -math.inf
         self._gauge: Final = GaugeSeries(NO_LABELS, family)
         self._now = family.now
         self._silent = False  # the last answer was None
@@ -55,6 +69,14 @@ class CallbackSeries(Reads):
     def awaits(self) -> bool:
         """Whether the callback is a coroutine function."""
         return inspect.iscoroutinefunction(self.callback)
+
+    def claim(self) -> bool:
+        """Whether it is the caller's turn to ask: not where somebody else of the same registry just did."""
+        now = self._now()
+        if self.every is not None and now - self._claimed_at < self.every / 2:
+            return False
+        self._claimed_at = now
+        return True
 
     def answered(self, value: float | None) -> None:
         """Take the callback's answer."""
@@ -70,7 +92,11 @@ class CallbackSeries(Reads):
         """Have an answer that is new enough; NoAnswer where there is none."""
         if self.every is None and (self.asked_at is None or now - self.asked_at >= self.cache):
             try:
-                self.answered(cast("float | None", self.callback()))
+                answer = self.callback()
+                if isinstance(answer, Coroutine):
+                    answer.close()
+                    raise TypeError("it gave a coroutine: say how often to await it, with every=")
+                self.answered(cast("float | None", answer))
             except Exception as error:
                 self.failed(error)
         if self._wrong:
@@ -96,7 +122,7 @@ class CallbackSeries(Reads):
     @property
     def touched_at(self) -> float:
         """It is never given up for not being recorded."""
-        return float("inf")
+        return math.inf
 
     def window(self, seconds: float, now: float) -> GaugeWindow:
         """Give the answers in the `seconds` before `now`; none where the last one was None."""

@@ -16,6 +16,7 @@ from kailash_monitor.model.metric import Metadata, MetricType
 
 if TYPE_CHECKING:
     from kailash_monitor.metrics.registry import MetricsRegistry
+    from kailash_monitor.metrics.self_metrics import SelfMetrics
 
 __all__ = ["MetricsCollector"]
 
@@ -96,8 +97,10 @@ class MetricsCollector:
         ttl: Duration | None = None,
     ) -> Gauge:
         """Give a gauge with these labels and no others; the rest is as for `create_metric`."""
-        metadata = Metadata(name, MetricType.GAUGE, description, unit)
-        return Gauge(self._define(metadata, labels, None, keep, ttl), GaugeSeries)
+        metric = self._define(Metadata(name, MetricType.GAUGE, description, unit), labels, None, keep, ttl)
+        if metric.callback is not None:
+            raise metric.wrong_kind(GaugeSeries)
+        return Gauge(metric, GaugeSeries)
 
     def callback_gauge(
         self,
@@ -132,8 +135,8 @@ class MetricsCollector:
                 seen=wrong or "a second callback",
                 expected="say how often to ask it, such as every='10s'" if wrong else "a gauge has one callback",
             )
-        if self.registry is not None:
-            self.registry.asks(found)
+        if self.registry is not None and self.name is not None:
+            self.registry.note_callback(self.name, name, found)
         return metric
 
     def histogram(
@@ -244,3 +247,20 @@ class MetricsCollector:
         """Hand a sentence for the operator to the registry's observer, if there is one."""
         if self.registry is not None:
             self.registry.report(self.name or "", text)
+
+    def count_refused(self, metric: str) -> None:
+        """Count a value of `metric` that could not be recorded, where the registry shows it."""
+        own = self._self_metrics()
+        if own is not None:
+            own.refused.inc(self.name, metric)
+
+    def count_overflowed(self, metric: str) -> None:
+        """Count a label set of `metric` past its limit, where the registry shows it."""
+        own = self._self_metrics()
+        if own is not None:
+            own.overflowed.inc(self.name, metric)
+
+    def _self_metrics(self) -> "SelfMetrics | None":
+        """Give the registry's self-metrics; None to these themselves: what they refuse must not be counted in them."""
+        own = None if self.registry is None else self.registry.self_metrics
+        return None if own is self else own

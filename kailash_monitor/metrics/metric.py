@@ -57,6 +57,14 @@ class MetricOwner(Protocol):
         """Tell the operator, without raising."""
         ...
 
+    def count_refused(self, metric: str) -> None:
+        """Count a value that could not be recorded."""
+        ...
+
+    def count_overflowed(self, metric: str) -> None:
+        """Count a label set past the limit."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class MetricPoint:
@@ -142,14 +150,14 @@ class Metric(Reads):
         except (KeyError, TypeError):  # TypeError: what cannot be hashed is a label all the same
             series = self._remember(items, self._find(labels or {}))
         if series.__class__ is not kind:
-            raise self._wrong_kind(kind)
+            raise self.wrong_kind(kind)
         return series  # pyright: ignore[reportReturnType]  # of that very class
 
     def child_of(self, texts: tuple[str, ...], kind: type[T]) -> T:
         """Give the series of these values of the declared labels, made on first use; past the limit, the overflow series."""
         series = self.children.get(texts) or self._make(texts, Labels.of(self.label_names or (), texts))
         if series.__class__ is not kind:
-            raise self._wrong_kind(kind)
+            raise self.wrong_kind(kind)
         return series  # pyright: ignore[reportReturnType]  # of that very class
 
     def answer_by(self, callback: CallbackSeries) -> CallbackSeries:
@@ -185,7 +193,12 @@ class Metric(Reads):
         return self.children.get(texts) or self._make(texts, Labels.of(names, texts))
 
     def _remember(self, items: tuple[tuple[str, object], ...], series: Series) -> Series:
-        """Keep the way from these very labels to their series: making Labels of them takes longer than all the rest."""
+        """Keep the way from these very labels to their series: making Labels of them takes longer than all the rest.
+
+        Not past the limit: there may be room the next time.
+        """
+        if OVERFLOW in series.labels:
+            return series
         if len(self._known) < KNOWN_PER_SERIES * self._owner.max_series and all(type(value) is str for _, value in items):
             self._known[items] = series
         return series
@@ -201,6 +214,7 @@ class Metric(Reads):
                 self._index.add(series)
                 return series
             series = self._past_the_limit(labels)
+        self._owner.count_overflowed(self.name)
         self._report_once(
             "overflow",
             f"metric {self.name!r} has reached its limit of {self._owner.max_series} series; further label sets are counted "
@@ -219,8 +233,9 @@ class Metric(Reads):
             self._index.add(series)
         return series
 
-    def _wrong_kind(self, kind: type[object]) -> MetricError:
-        computed = isinstance(self.children.get(()), CallbackSeries)
+    def wrong_kind(self, kind: type[object]) -> MetricError:
+        """Give the error for recording it as another kind than it is."""
+        computed = self.callback is not None
         return MetricError(
             f"metric {self.name!r}",
             seen=f"recorded as {_NAMES[kind]}",
@@ -244,6 +259,7 @@ class Metric(Reads):
             raise ValueRefused(f"metric {self.name!r}: {value!r} is {why}")
         with self._family.lock:
             self.refused += 1
+        self._owner.count_refused(self.name)
         self._report_once(why, f"metric {self.name!r} dropped the value {value!r}: {why}. Further ones are only counted")
 
     def _report_once(self, topic: str, text: str) -> None:
@@ -406,11 +422,16 @@ class Metric(Reads):
         self.look()
         return self.latest()
 
+    @property
+    def callback(self) -> CallbackSeries | None:
+        """The callback that gives the value, if there is one."""
+        series = self.children.get(())
+        return series if isinstance(series, CallbackSeries) else None
+
     def look(self) -> None:
         """Have the callback, if there is one, answer now; NoAnswer where it does not."""
-        series = self.children.get(())
-        if isinstance(series, CallbackSeries):
-            series.look(self._owner.clock.now())
+        if self.callback is not None:
+            self.callback.look(self._owner.clock.now())
 
     @property
     def points(self) -> list[MetricPoint]:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from kailash_monitor.clock import SYSTEM_CLOCK, Clock
@@ -12,11 +13,13 @@ from kailash_monitor.metrics.collector import DEFAULT_MAX_SERIES, MetricsCollect
 from kailash_monitor.metrics.metric import Metric
 from kailash_monitor.metrics.performance import PerformanceMetrics
 from kailash_monitor.metrics.security import SecurityMetrics
+from kailash_monitor.metrics.self_metrics import SELF, SelfMetrics
 from kailash_monitor.metrics.validation import ValidationMetrics
 from kailash_monitor.model.metric import Metadata, valid_metric_name
 from kailash_monitor.model.snapshot import CollectorSnapshot, Snapshot
 
 __all__ = [
+    "Cardinality",
     "MetricsRegistry",
     "get_metrics_registry",
     "get_performance_metrics",
@@ -28,6 +31,21 @@ T = TypeVar("T", bound=MetricsCollector)
 
 Observer = Callable[[str, str], None]
 """Called with a collector's name and a sentence for the operator; must not raise. Called from any thread."""
+
+CallbackListener = Callable[[str, CallbackSeries], None]
+"""Called with a callback gauge and its name; must not raise. Called from any thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cardinality:
+    """How many series a metric has, how many label sets went past its limit, and the label with most values."""
+
+    collector: str
+    metric: str
+    series: int
+    overflowed: int
+    label: str | None
+    values: int
 
 
 class MetricsRegistry:
@@ -51,6 +69,9 @@ class MetricsRegistry:
         self._lock = threading.RLock()  # guards the collectors and the names against concurrent changes
         self._failed: set[tuple[str, str]] = set()
         self._names: dict[str, tuple[str, str]] = {}  # exported name → collector and metric
+        self._asked: dict[CallbackSeries, str] = {}  # callbacks with an interval, and their names
+        self._listeners: list[CallbackListener] = []
+        self._self: SelfMetrics | None = None
 
     def __repr__(self) -> str:
         return f"<MetricsRegistry {', '.join(self._collectors) or 'empty'}>"
@@ -80,6 +101,9 @@ class MetricsRegistry:
             try:
                 for metric in collector.get_all_metrics().values():
                     self.claim(name, metric.metadata)
+                    callback = metric.callback
+                    if callback is not None:
+                        self.note_callback(name, metric.name, callback)
             except MetricError:
                 self.release(name)
                 raise
@@ -94,8 +118,58 @@ class MetricsRegistry:
                 collector.registry = collector.name = None
                 self.release(name)
 
-    def asks(self, callback: CallbackSeries) -> None:
-        """Take note of a callback gauge that is to be asked at an interval."""
+    @property
+    def self_metrics(self) -> SelfMetrics:
+        """What the toolkit measures of itself: the collector `monitor`, registered at first use.
+
+        Where a collector of yours has that name, it is counted all the same, and shown nowhere.
+        """
+        with self._lock:
+            if self._self is None:
+                self._self = SelfMetrics(self._count_series, clock=self.clock)
+                try:
+                    self.register_collector(SELF, self._self)
+                except MetricError as error:
+                    self.report(SELF, f"the self-metrics are not shown: {error}")
+            return self._self
+
+    def _count_series(self) -> float:
+        collectors = self.get_all_collectors().values()
+        return float(sum(len(m.children) for collector in collectors for m in collector.get_all_metrics().values()))
+
+    def cardinality(self, limit: int = 10) -> list[Cardinality]:
+        """Give the metrics with most series, at most `limit`, with the label of each that has most values."""
+        metrics = [(name, m) for name, c in self.get_all_collectors().items() for m in c.get_all_metrics().values()]
+        largest = sorted(metrics, key=lambda found: len(found[1].children), reverse=True)[:limit]
+        return [
+            Cardinality(name, metric.name, len(metric.children), metric.overflowed, *(metric.most_varied() or (None, 0)))
+            for name, metric in largest
+        ]
+
+    def watch_callbacks(self, listener: CallbackListener) -> list[tuple[str, CallbackSeries]]:
+        """Give the callback gauges that are to be asked at an interval; `listener` is told of further ones."""
+        with self._lock:
+            self._listeners.append(listener)
+            return [(name, series) for series, name in self._asked.items()]
+
+    def unwatch_callbacks(self, listener: CallbackListener) -> None:
+        """Tell `listener` no more."""
+        with self._lock:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+    def asks(self, series: CallbackSeries) -> bool:
+        """Whether the callback is still to be asked: its metric is there, in a collector of this registry."""
+        return series in self._asked
+
+    def note_callback(self, collector: str, metric: str, series: CallbackSeries) -> None:
+        """Take note of a callback gauge; where it has an interval, it is asked from now on."""
+        if series.every is None:
+            return
+        with self._lock:
+            self._asked[series] = name = f"{collector}.{metric}"
+            for listener in self._listeners:
+                listener(name, series)
 
     def claim(self, collector: str, metadata: Metadata) -> None:
         """Take the exported names of a new metric; a MetricError where another metric has one of them."""
@@ -112,9 +186,10 @@ class MetricsRegistry:
             self._names.update(dict.fromkeys(names, (collector, metadata.name)))
 
     def release(self, collector: str) -> None:
-        """Give back the exported names of all metrics of a collector."""
+        """Give back the exported names of all metrics of a collector, and ask their callbacks no more."""
         with self._lock:
             self._names = {name: owner for name, owner in self._names.items() if owner[0] != collector}
+            self._asked = {series: name for series, name in self._asked.items() if name.partition(".")[0] != collector}
 
     def collector(self, name: str, max_series: int = DEFAULT_MAX_SERIES) -> MetricsCollector:
         """Give the collector called `name`, made and registered now if there is none."""

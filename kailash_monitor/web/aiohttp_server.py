@@ -24,7 +24,8 @@ def aiohttp_app(site: Site) -> "web.Application":
     async def answer(request: web.Request) -> web.Response:
         path = "/" + request.match_info["path"]
         headers = {name.lower(): value for name, value in request.headers.items()}
-        response = await site.handle(Request(request.method, path, dict(request.query), headers))
+        query = {name: request.query.getall(name) for name in request.query}
+        response = await site.handle(Request(request.method, path, query, headers))
         return web.Response(status=response.status, headers=dict(response.headers), body=response.body)
 
     app = web.Application()

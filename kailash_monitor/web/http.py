@@ -1,7 +1,7 @@
 """Requests and responses as values, whichever server they come through."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,11 +13,11 @@ _ALWAYS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosnif
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked. Names of headers are in lower case."""
+    """What was asked. Names of headers are in lower case; `query` has every value of a name, in order."""
 
     method: str
     path: str
-    query: Mapping[str, str] = field(default_factory=dict[str, str])
+    query: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     body: bytes = b""
 

@@ -4,13 +4,13 @@ import asyncio
 import logging
 import zlib
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from kailash_monitor.clock import SYSTEM_CLOCK
 from kailash_monitor.engine import Health, RuleStatus
-from kailash_monitor.exposition import accepts_gzip, choose_format, render_json
+from kailash_monitor.exposition import JSON, Format, accepts_gzip, choose_format, only
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.model.alert import Alert
 from kailash_monitor.web.http import Request, Response
@@ -52,11 +52,21 @@ class Monitored(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A page of metrics that somebody asks for; without `names`, of all of them."""
+
+    format: Format
+    gzip: bool
+    names: frozenset[str]
+
+
 class Site:
     """Answers requests about `manager`. Reads only.
 
-    - `/metrics`: OpenMetrics or the Prometheus text format, as the scraper asks, with gzip if it can read that.
-      `/metrics/json`: the same as JSON (see `exposition.json_format`).
+    - `/metrics`: protobuf, OpenMetrics or the Prometheus text format, as the scraper asks, with gzip if it can read that.
+      `/metrics/json`: the same as JSON (see `exposition.json_format`). `?name[]=…`, as often as you like: only the metrics
+      that have one of these exported names. Who asks for the same at the same time shares one page.
     - `/healthz`: 200 while rules are judged in time, else 503. `/readyz`: 200 once every rule was judged. Firing alerts
       fail neither.
     - `/api/alerts`: `{"at": …, "alerts": [alert, …]}`, each as in a webhook. `/api/rules`: `{"at": …, "rules": [rule, …]}`.
@@ -67,6 +77,7 @@ class Site:
 
     def __init__(self, manager: Monitored) -> None:
         self._manager = manager
+        self._writing: dict[_Asked, asyncio.Future[bytes]] = {}  # pages under way
         self._pages: dict[str, Callable[[Request], Awaitable[Response]]] = {
             "/": self._index,
             "/metrics": self._metrics,
@@ -97,15 +108,32 @@ class Site:
 
     async def _metrics(self, request: Request) -> Response:
         chosen = choose_format(request.headers.get("accept"))
-        pieces = chosen.render(self._manager.metrics_registry.snapshot())
-        if not accepts_gzip(request.headers.get("accept-encoding")):
-            return Response.text(await _driven(pieces), content_type=chosen.content_type, headers=_VARIES)
-        page = await _driven(_gzipped(pieces))
-        return Response.text(page, content_type=chosen.content_type, headers={**_VARIES, "Content-Encoding": "gzip"})
+        gzip = accepts_gzip(request.headers.get("accept-encoding"))
+        page = await self._page(_Asked(chosen, gzip, frozenset(request.query.get("name[]", ()))))
+        headers = {**_VARIES, "Content-Encoding": "gzip"} if gzip else _VARIES
+        return Response.text(page, content_type=chosen.content_type, headers=headers)
 
-    async def _metrics_json(self, _: Request) -> Response:
-        page = await _driven(render_json(self._manager.metrics_registry.snapshot()))
-        return Response.text(page, content_type="application/json")
+    async def _page(self, asked: "_Asked") -> bytes:
+        """Write the page, or wait for one that is being written for somebody else who asked for the same."""
+        writing = self._writing.get(asked)
+        if writing is None:
+            writing = self._writing[asked] = asyncio.ensure_future(self._write(asked))
+            writing.add_done_callback(lambda _: self._writing.pop(asked))
+        return await asyncio.shield(writing)  # whoever goes away must not take it from the others
+
+    async def _write(self, asked: "_Asked") -> bytes:
+        registry, begun = self._manager.metrics_registry, SYSTEM_CLOCK.now()
+        snapshot = registry.snapshot()
+        pieces = asked.format.render(only(snapshot, asked.names) if asked.names else snapshot)
+        page = await _driven(_gzipped(pieces) if asked.gzip else pieces)
+        registry.self_metrics.scrapes.observe(asked.format.name, (SYSTEM_CLOCK.now() - begun) * 1000.0)
+        return page
+
+    async def _metrics_json(self, request: Request) -> Response:
+        gzip = accepts_gzip(request.headers.get("accept-encoding"))
+        page = await self._page(_Asked(JSON, gzip, frozenset(request.query.get("name[]", ()))))
+        headers = {"Vary": "Accept-Encoding", **({"Content-Encoding": "gzip"} if gzip else {})}
+        return Response.text(page, content_type=JSON.content_type, headers=headers)
 
     async def _healthz(self, _: Request) -> Response:
         health = self._manager.health()
