@@ -1,6 +1,7 @@
 """Exposition: pages that others can read, whatever is in them."""
 
 import json
+import re
 import shutil
 import subprocess
 
@@ -8,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kailash_monitor.exposition import OPENMETRICS_CONTENT_TYPE, PROMETHEUS_CONTENT_TYPE, accepts_gzip, choose_format
+from kailash_monitor.errors import MetricError
+from kailash_monitor.exposition import (
+    OPENMETRICS_CONTENT_TYPE,
+    PROMETHEUS_CONTENT_TYPE,
+    accepts_gzip,
+    choose_format,
+    render_openmetrics,
+    render_prometheus,
+)
 from kailash_monitor.exposition.names import exported_name
 from kailash_monitor.metrics import (
     MetricSeverity,
@@ -142,6 +151,84 @@ def test_no_label_value_or_description_can_forge_a_line(value: str, description:
     assert json.loads(registry.export_metrics("json"))["app"]["g"]["series"] == [
         {"labels": {"a": label_value(value)}, "value": 1.5}
     ]
+
+
+@given(st.text(min_size=1, max_size=20), hostile)
+def test_a_hostile_name_is_refused_or_read_back_as_it_is(name: str, value: str) -> None:
+    """Version 1.0.0 of both texts has names in quotes; without it, what older servers do not take is an underscore."""
+    texts = pytest.importorskip("prometheus_client.parser", reason="prometheus_client, from the extra 'prometheus'")
+    openmetrics = pytest.importorskip(
+        "prometheus_client.openmetrics.parser", reason="prometheus_client, from the extra 'prometheus'"
+    )
+    registry = MetricsRegistry("", clock=ManualClock())
+    app = registry.collector("app")
+    try:
+        app.counter(name, labels=("a",)).inc(value, by=3)
+        app.histogram(f"{name}_h", labels=("a",)).observe(value, 0.3)
+        app.gauge(f"{name}_g").set(7)
+    except MetricError:
+        return
+    exported = f"app_{name.removesuffix('_total')}_total"
+    for render, parser, utf8 in (
+        (render_prometheus, texts, False),
+        (render_prometheus, texts, True),
+        (render_openmetrics, openmetrics, False),
+        (render_openmetrics, openmetrics, True),
+    ):
+        page = b"".join(render(registry.snapshot(), utf8=utf8)).decode()
+        samples = {
+            (s.name, s.labels.get("a")): s.value for f in parser.text_string_to_metric_families(page) for s in f.samples
+        }
+        expected = exported if utf8 else re.sub("[^a-zA-Z0-9_:]", "_", exported)
+        assert samples[expected, label_value(value)] == 3.0
+        assert samples[re.sub("[^a-zA-Z0-9_:]", "_", f"app_{name}_g") if not utf8 else f"app_{name}_g", None] == 7.0
+
+
+def test_names_that_differ_in_what_older_servers_do_not_read_are_refused() -> None:
+    app = MetricsRegistry(clock=ManualClock()).collector("app")
+    app.counter("http.requests")
+    with pytest.raises(MetricError, match="the exported name 'kailash_app_http_requests'"):
+        app.counter("http/requests")
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type", "line"),
+    [
+        ("text/plain;version=1.0.0;escaping=allow-utf-8", "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8", '{"kailash_app_a.b_total"} 1\n'),
+        ("text/plain;version=1.0.0;escaping=underscores", PROMETHEUS_CONTENT_TYPE, "kailash_app_a_b_total 1\n"),
+        ("application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,*/*;q=0.1", f"{OPENMETRICS_CONTENT_TYPE}; escaping=allow-utf-8", '{"kailash_app_a.b_total"} 1.0\n'),
+        ("application/openmetrics-text;version=1.0.0", OPENMETRICS_CONTENT_TYPE, "kailash_app_a_b_total 1.0\n"),
+    ],
+)  # fmt: skip
+def test_names_beyond_ascii_have_to_be_asked_for(accept: str, content_type: str, line: str) -> None:
+    registry = MetricsRegistry(clock=ManualClock())
+    registry.collector("app").counter("a.b").inc()
+    chosen = choose_format(accept)
+    assert chosen.content_type == content_type
+    assert line in b"".join(chosen.render(registry.snapshot())).decode()
+
+
+def test_exemplars_stand_behind_what_they_explain() -> None:
+    time = ManualClock(1000.0)
+    app = MetricsRegistry(clock=time).collector("app")
+    app.counter("hits").inc(exemplar={"trace_id": "a1"})
+    app.timer("took").observe(30.0, exemplar={"trace_id": "b2"})
+    app.timer("took").observe(31.0)
+    assert app.registry is not None
+    page = app.registry.export_metrics("openmetrics")
+    at = repr(time.wall())
+    assert f'kailash_app_hits_total 1.0 # {{trace_id="a1"}} 1.0 {at}\n' in page
+    assert f'kailash_app_took_seconds_bucket{{le="0.05"}} 2 # {{trace_id="b2"}} 0.03 {at}\n' in page
+    assert "trace_id" not in app.registry.export_metrics("prometheus")
+
+
+def test_an_exemplar_that_no_page_may_show_is_refused_and_its_event_counted() -> None:
+    app = MetricsRegistry(clock=ManualClock()).collector("app")
+    hits = app.counter("hits")
+    hits.inc(exemplar={"trace_id": "x" * 130})
+    hits.inc(exemplar={"trace-id": "x"})
+    assert (hits.metric.latest(), hits.metric.refused) == (2.0, 2)
+    assert "#" not in hits.metric.series[0].labels.text()
 
 
 @given(hostile, hostile)

@@ -33,7 +33,10 @@ def collector(time: ManualClock, reports: list[tuple[str, str]]) -> MetricsColle
 @pytest.mark.parametrize(
     ("define", "message"),
     [
-        (lambda c: c.counter("a-b"), "metric: the name 'a-b'; a name is letters, digits and underscores"),
+        (lambda c: c.counter("a\nb"), r"metric: the name 'a\\nb'; a name is text without control characters, quotes"),
+        (lambda c: c.counter("1a"), "the name '1a'"),
+        (lambda c: c.counter('a"b'), "the name 'a\"b'"),
+        (lambda c: c.counter("a\ud800"), "the name"),
         (lambda c: c.counter(""), "the name ''"),
         (lambda c: c.counter("x", labels=("a-b",)), "metric 'x': the label name 'a-b'; letters, digits"),
         (lambda c: c.counter("x", labels=("__a",)), "the label name '__a'"),
@@ -43,6 +46,9 @@ def collector(time: ManualClock, reports: list[tuple[str, str]]) -> MetricsColle
         (lambda c: c.histogram("x", buckets=()), "the buckets"),
         (lambda c: c.create_metric("x", MetricType.GAUGE, buckets=(1,)), "buckets; a gauge has none"),
         (lambda c: c.create_metric("x", MetricType.GAUGE, share_of="y"), "share_of on a gauge; only a counter can be a share"),
+        (lambda c: c.counter("x", labels=("overflow",)), "the label name 'overflow'; that one marks the series"),
+        (lambda c: c.counter("x", labels=("a",), keep=("b",)), "keep='b'; use some of its labels 'a'"),
+        (lambda c: c.counter("x", ttl=-1), r"ttl=-1.0; a duration above zero"),
     ],
 )  # fmt: skip
 def test_a_wrong_definition_says_what_was_seen_and_what_is_right(
@@ -63,6 +69,12 @@ def test_another_definition_is_refused_with_the_difference(collector: MetricsCol
         collector.gauge("x", "other", labels=("a",))
     with pytest.raises(MetricError, match=r"labels \('b',\) and \('a',\)"):
         collector.counter("x", "text", labels=("b",))
+    with pytest.raises(MetricError, match="ttl 60.0 and None"):
+        collector.counter("x", "text", labels=("a",), ttl="1m")
+    collector.histogram("h", buckets=(1, 2))
+    with pytest.raises(MetricError, match=r"buckets \(1.0, 3.0\) and \(1.0, 2.0\)"):
+        collector.histogram("h", buckets=(1, 3))
+    assert collector.histogram("h").metric is collector.histogram("h", buckets=(1.0, 2.0, float("inf"))).metric
 
 
 def test_a_series_of_the_wrong_kind_says_which_it_is(collector: MetricsCollector) -> None:

@@ -1,5 +1,6 @@
 """Exported names: what a metric is called outside, and by what its numbers are multiplied to be in base units."""
 
+import re
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Final
@@ -7,7 +8,10 @@ from typing import Final
 from kailash_monitor.model.metric import Metadata, MetricType
 from kailash_monitor.model.snapshot import Snapshot
 
-__all__ = ["ExportedName", "exported_name", "names_taken", "only"]
+__all__ = ["ExportedName", "SampleName", "exported_name", "names_taken", "only", "quoted"]
+
+_LEGACY: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_NOT_LEGACY: Final = re.compile(r"[^a-zA-Z0-9_:]")
 
 _BASE_UNITS: Final = {
     "seconds": ("seconds", 1.0),
@@ -29,6 +33,33 @@ class ExportedName:
     unit: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class SampleName:
+    """How a line of a text format begins: `bare` where the series has no labels, else `opened`, the labels and a brace.
+
+    Names that are more than letters, digits, underscores and colons stand in quotes within the braces:
+    https://prometheus.io/docs/guides/utf8/
+    """
+
+    bare: str
+    opened: str
+
+    @classmethod
+    def of(cls, name: str) -> "SampleName":
+        """Give the beginning of the lines of `name`."""
+        if quoted(name) == name:
+            return cls(name, f"{name}{{")
+        return cls(f"{{{quoted(name)}}}", f"{{{quoted(name)},")
+
+
+def quoted(name: str) -> str:
+    """Give `name` as comment lines have it: in quotes where it is more than letters, digits, underscores and colons."""
+    if _LEGACY.fullmatch(name):
+        return name
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
 _SUFFIXES: Final = {
     MetricType.COUNTER: ("", "_total", "_created"),
     MetricType.GAUGE: ("",),
@@ -37,9 +68,9 @@ _SUFFIXES: Final = {
 }
 
 
-def names_taken(namespace: str, collector: str, metadata: Metadata) -> list[str]:
+def names_taken(namespace: str, collector: str, metadata: Metadata, *, utf8: bool = False) -> list[str]:
     """Give every name by which a page speaks of the metric: no other metric may have one of them."""
-    name = exported_name(namespace, collector, metadata).name
+    name = exported_name(namespace, collector, metadata, utf8=utf8).name
     family = name.removesuffix("_total") if metadata.type is MetricType.COUNTER else name
     return [f"{family}{suffix}" for suffix in _SUFFIXES[metadata.type]]
 
@@ -55,6 +86,7 @@ def only(snapshot: Snapshot, wanted: AbstractSet[str]) -> Snapshot:
                     metric
                     for metric in collector.metrics
                     if not wanted.isdisjoint(names_taken(snapshot.namespace, collector.name, metric.metadata))
+                    or not wanted.isdisjoint(names_taken(snapshot.namespace, collector.name, metric.metadata, utf8=True))
                 ],
             )
             for collector in snapshot.collectors
@@ -62,10 +94,11 @@ def only(snapshot: Snapshot, wanted: AbstractSet[str]) -> Snapshot:
     )
 
 
-def exported_name(namespace: str, collector: str, metadata: Metadata) -> ExportedName:
+def exported_name(namespace: str, collector: str, metadata: Metadata, *, utf8: bool = False) -> ExportedName:
     """Give `<namespace>_<collector>_<metric>`, ending in its base unit where it has one, and counters in `_total`.
 
-    The rules are those of Prometheus: https://prometheus.io/docs/practices/naming/
+    The rules are those of Prometheus: https://prometheus.io/docs/practices/naming/. Without `utf8`, what older servers do
+    not take becomes an underscore.
     """
     stem = metadata.name
     counter = metadata.type is MetricType.COUNTER
@@ -76,4 +109,5 @@ def exported_name(namespace: str, collector: str, metadata: Metadata) -> Exporte
         stem = f"{stem.removesuffix(f'_{metadata.unit}').removesuffix(f'_{base}')}_{base}"
     if counter:
         stem = f"{stem}_total"
-    return ExportedName("_".join(filter(None, (namespace, collector, stem))), scale, base)
+    name = "_".join(filter(None, (namespace, collector, stem)))
+    return ExportedName(name if utf8 else _NOT_LEGACY.sub("_", name), scale, base)

@@ -5,12 +5,17 @@ back to the Prometheus text, which every scraper takes.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from kailash_monitor.exposition.json_format import render_json
-from kailash_monitor.exposition.openmetrics import OPENMETRICS_CONTENT_TYPE, render_openmetrics
-from kailash_monitor.exposition.prometheus import PROMETHEUS_CONTENT_TYPE, render_prometheus
+from kailash_monitor.exposition.openmetrics import (
+    OPENMETRICS_CONTENT_TYPE,
+    OPENMETRICS_UTF8_CONTENT_TYPE,
+    render_openmetrics,
+)
+from kailash_monitor.exposition.prometheus import PROMETHEUS_CONTENT_TYPE, PROMETHEUS_UTF8_CONTENT_TYPE, render_prometheus
 from kailash_monitor.exposition.protobuf import PROTOBUF_CONTENT_TYPE, render_protobuf
 from kailash_monitor.model.snapshot import Snapshot
 
@@ -26,28 +31,58 @@ class Format:
     parameters: Mapping[str, str]
     content_type: str
     render: Callable[[Snapshot], Iterator[bytes]]
+    utf8: bool = False
 
     def meets(self, media_type: str, parameters: Mapping[str, str]) -> bool:
-        """Whether somebody who asks so can read it."""
-        return media_type == self.media_type and all(
-            parameters.get(name, value) == value for name, value in self.parameters.items()
+        """Whether somebody who asks so can read it; names beyond ASCII have to be asked for."""
+        return (
+            media_type == self.media_type
+            and all(parameters.get(name, value) == value for name, value in self.parameters.items())
+            and (not self.utf8 or parameters.get("escaping") == "allow-utf-8")
         )
 
 
 PROMETHEUS_TEXT: Final = Format("prometheus", "text/plain", {"version": "0.0.4"}, PROMETHEUS_CONTENT_TYPE, render_prometheus)
+
 JSON: Final = Format("json", "application/json", {}, "application/json", render_json)
 """Not negotiated: it has a page of its own."""
 
+_PROTOBUF: Final = Format(
+    "protobuf",
+    "application/vnd.google.protobuf",
+    {"proto": "io.prometheus.client.metricfamily", "encoding": "delimited"},
+    PROTOBUF_CONTENT_TYPE,
+    render_protobuf,
+)
+_OPENMETRICS: Final = Format(
+    "openmetrics",
+    "application/openmetrics-text",
+    {"version": "1.0.0"},
+    OPENMETRICS_CONTENT_TYPE,
+    render_openmetrics,
+)
+
 _FORMATS: Final = (
-    Format(
-        "protobuf",
-        "application/vnd.google.protobuf",
-        {"proto": "io.prometheus.client.metricfamily", "encoding": "delimited"},
-        PROTOBUF_CONTENT_TYPE,
-        render_protobuf,
+    replace(
+        _PROTOBUF,
+        content_type=f"{PROTOBUF_CONTENT_TYPE}; escaping=allow-utf-8",
+        render=partial(render_protobuf, utf8=True),
+        utf8=True,
     ),
-    Format(
-        "openmetrics", "application/openmetrics-text", {"version": "1.0.0"}, OPENMETRICS_CONTENT_TYPE, render_openmetrics
+    _PROTOBUF,
+    replace(
+        _OPENMETRICS,
+        content_type=OPENMETRICS_UTF8_CONTENT_TYPE,
+        render=partial(render_openmetrics, utf8=True),
+        utf8=True,
+    ),
+    _OPENMETRICS,
+    replace(
+        PROMETHEUS_TEXT,
+        parameters={"version": "1.0.0"},
+        content_type=PROMETHEUS_UTF8_CONTENT_TYPE,
+        render=partial(render_prometheus, utf8=True),
+        utf8=True,
     ),
     PROMETHEUS_TEXT,
 )

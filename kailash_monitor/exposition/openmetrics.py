@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Final, cast
 
-from kailash_monitor.exposition.names import ExportedName, exported_name
+from kailash_monitor.exposition.names import ExportedName, SampleName, exported_name, quoted
 from kailash_monitor.exposition.numbers import clean_bound
 from kailash_monitor.exposition.pieces import slices
 from kailash_monitor.model.exemplar import Exemplar
@@ -16,16 +16,20 @@ from kailash_monitor.model.metric import MetricType
 from kailash_monitor.model.snapshot import Snapshot
 from kailash_monitor.model.views import CounterView, DistributionView, GaugeView, MetricView
 
-__all__ = ["OPENMETRICS_CONTENT_TYPE", "render_openmetrics"]
+__all__ = ["OPENMETRICS_CONTENT_TYPE", "OPENMETRICS_UTF8_CONTENT_TYPE", "render_openmetrics"]
 
 OPENMETRICS_CONTENT_TYPE: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+OPENMETRICS_UTF8_CONTENT_TYPE: Final = f"{OPENMETRICS_CONTENT_TYPE}; escaping=allow-utf-8"
 
 
-def render_openmetrics(snapshot: Snapshot) -> Iterator[bytes]:
-    """Give the page piece by piece, some series at a time, in base units; the last piece says that it is whole."""
+def render_openmetrics(snapshot: Snapshot, *, utf8: bool = False) -> Iterator[bytes]:
+    """Give the page piece by piece, some series at a time, in base units; the last piece says that it is whole.
+
+    With `utf8`, names are as they are, else as every Prometheus server takes them.
+    """
     for collector in snapshot.collectors:
         for metric in collector.metrics:
-            exported = exported_name(snapshot.namespace, collector.name, metric.metadata)
+            exported = exported_name(snapshot.namespace, collector.name, metric.metadata, utf8=utf8)
             writer = _Writer(exported, metric, snapshot.wall_offset)
             header = writer.header()
             for lines in writer.lines():
@@ -43,15 +47,19 @@ class _Writer:
         self._exported = exported
         self._offset = offset
         counter = metric.metadata.type is MetricType.COUNTER
-        self._family = exported.name.removesuffix("_total") if counter else exported.name
+        family = exported.name.removesuffix("_total") if counter else exported.name
+        self._name = quoted(family)
+        self._value = SampleName.of(exported.name)
+        self._created_at = SampleName.of(f"{family}_created")
+        self._bucket, self._sum, self._count = [SampleName.of(f"{family}_{part}") for part in ("bucket", "sum", "count")]
 
     def header(self) -> str:
         kind = self._metric.metadata.type
         word = "histogram" if kind in (MetricType.HISTOGRAM, MetricType.TIMER) else kind.value
-        unit = f"# UNIT {self._family} {self._exported.unit}\n" if self._exported.unit else ""
+        unit = f"# UNIT {self._name} {self._exported.unit}\n" if self._exported.unit else ""
         description = self._metric.metadata.description or self._metric.metadata.name.replace("_", " ")
         escaped = description.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
-        return f"# TYPE {self._family} {word}\n{unit}# HELP {self._family} {escaped}\n"
+        return f"# TYPE {self._name} {word}\n{unit}# HELP {self._name} {escaped}\n"
 
     def lines(self) -> Iterator[str]:
         """Give the lines of some series at a time; `cast` because a metric's type says of which kind its series are."""
@@ -68,33 +76,33 @@ class _Writer:
                     yield "".join([self._distribution(one, le) for one in distributions])
 
     def _counter(self, series: CounterView) -> str:
-        labels = _braces(series.labels.text())
-        total = f"{self._family}_total{labels} {_number(series.total * self._exported.scale)}"
+        labels = series.labels.text()
+        total = f"{_begun(self._value, labels)} {_number(series.total * self._exported.scale)}"
         return f"{total}{self._exemplar(series.exemplar)}\n{self._created(labels, series.born)}"
 
     def _gauge(self, series: GaugeView) -> str:
         value = series.value
         if value is None:
             return ""
-        return f"{self._family}{_braces(series.labels.text())} {_number(value * self._exported.scale)}\n"
+        return f"{_begun(self._value, series.labels.text())} {_number(value * self._exported.scale)}\n"
 
     def _distribution(self, series: DistributionView, le: Sequence[str]) -> str:
         counts, total = series.totals()
-        exemplars, inner = series.exemplars, series.labels.text()
-        labels, prefix = _braces(inner), f"{inner}," if inner else ""
+        exemplars, labels = series.exemplars, series.labels.text()
+        prefix = f"{self._bucket.opened}{labels}," if labels else self._bucket.opened
         running = list(accumulate(counts))
         lines = [
-            f'{self._family}_bucket{{{prefix}le="{bound}"}} {count}{self._exemplar(exemplars.get(index))}\n'
+            f'{prefix}le="{bound}"}} {count}{self._exemplar(exemplars.get(index))}\n'
             for index, (bound, count) in enumerate(zip(le, running, strict=True))
         ]
-        lines.append(f"{self._family}_count{labels} {running[-1]}\n")
+        lines.append(f"{_begun(self._count, labels)} {running[-1]}\n")
         if not self._metric.bounds or self._metric.bounds[0] >= 0:  # below, the sum can fall, and then it may not be told
-            lines.append(f"{self._family}_sum{labels} {_number(total * self._exported.scale)}\n")
+            lines.append(f"{_begun(self._sum, labels)} {_number(total * self._exported.scale)}\n")
         lines.append(self._created(labels, series.born))
         return "".join(lines)
 
     def _created(self, labels: str, born: float) -> str:
-        return f"{self._family}_created{labels} {_number(born + self._offset)}\n"
+        return f"{_begun(self._created_at, labels)} {_number(born + self._offset)}\n"
 
     def _exemplar(self, exemplar: Exemplar | None) -> str:
         if exemplar is None:
@@ -103,8 +111,8 @@ class _Writer:
         return f" # {{{labels.text()}}} {_number(value * self._exported.scale)} {_number(at + self._offset)}"
 
 
-def _braces(labels: str) -> str:
-    return f"{{{labels}}}" if labels else ""
+def _begun(name: SampleName, labels: str) -> str:
+    return f"{name.opened}{labels}}}" if labels else name.bare
 
 
 def _number(value: float) -> str:

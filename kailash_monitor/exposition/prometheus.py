@@ -1,32 +1,38 @@
-"""The Prometheus text format 0.0.4.
+"""The Prometheus text format 0.0.4, and 1.0.0, which differs in names beyond ASCII.
 
 https://prometheus.io/docs/instrumenting/exposition_formats/
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Final, cast
 
-from kailash_monitor.exposition.names import ExportedName, exported_name
+from kailash_monitor.exposition.names import ExportedName, SampleName, exported_name, quoted
 from kailash_monitor.exposition.numbers import clean_bound, number
 from kailash_monitor.exposition.pieces import slices
 from kailash_monitor.model.metric import MetricType
 from kailash_monitor.model.snapshot import Snapshot
 from kailash_monitor.model.views import CounterView, DistributionView, GaugeView, MetricView
 
-__all__ = ["PROMETHEUS_CONTENT_TYPE", "render_prometheus"]
+__all__ = ["PROMETHEUS_CONTENT_TYPE", "PROMETHEUS_UTF8_CONTENT_TYPE", "render_prometheus"]
 
 PROMETHEUS_CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+PROMETHEUS_UTF8_CONTENT_TYPE: Final = "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8"
 
 LABELS: Final = "\0"
 """Stands for the labels in the lines that all series of a histogram share; names and numbers cannot hold it."""
 
 
-def render_prometheus(snapshot: Snapshot) -> Iterator[bytes]:
-    """Give the page piece by piece, some series at a time, in base units."""
+def render_prometheus(snapshot: Snapshot, *, utf8: bool = False) -> Iterator[bytes]:
+    """Give the page piece by piece, some series at a time, in base units.
+
+    With `utf8`, names are as they are, which is version 1.0.0; else as every Prometheus server takes them.
+    """
     for collector in snapshot.collectors:
         for metric in collector.metrics:
-            header = _header(exported := exported_name(snapshot.namespace, collector.name, metric.metadata), metric)
+            exported = exported_name(snapshot.namespace, collector.name, metric.metadata, utf8=utf8)
+            header = _header(exported, metric)
             for lines in _lines(exported, metric):
                 if lines:
                     yield f"{header}{lines}".encode()
@@ -38,7 +44,8 @@ def _header(exported: ExportedName, metric: MetricView) -> str:
     word = "histogram" if kind in (MetricType.HISTOGRAM, MetricType.TIMER) else kind.value
     description = metric.metadata.description or metric.metadata.name.replace("_", " ")
     escaped = description.replace("\\", "\\\\").replace("\n", "\\n")
-    return f"# HELP {exported.name} {escaped}\n# TYPE {exported.name} {word}\n"
+    name = quoted(exported.name)
+    return f"# HELP {name} {escaped}\n# TYPE {name} {word}\n"
 
 
 def _lines(exported: ExportedName, metric: MetricView) -> Iterator[str]:
@@ -52,29 +59,42 @@ def _lines(exported: ExportedName, metric: MetricView) -> Iterator[str]:
                 values = [(one.labels.text(), one.value) for one in gauges]
                 yield _numbers(exported, [(labels, value) for labels, value in values if value is not None])
         case MetricType.HISTOGRAM | MetricType.TIMER:
-            buckets = "".join(
-                f'{exported.name}_bucket{{{LABELS}le="{number(clean_bound(bound * exported.scale))}"}} %d\n'
-                for bound in (*metric.bounds, float("inf"))
-            )
+            writer = _Histograms(exported, metric.bounds)
             for distributions in slices(cast("Sequence[DistributionView]", metric.series)):
-                yield "".join([_distribution(exported, buckets, one) for one in distributions])
+                yield "".join([writer.lines(one) for one in distributions])
 
 
 def _numbers(exported: ExportedName, values: Sequence[tuple[str, float]]) -> str:
-    name, scale = exported.name, exported.scale
+    name, scale = SampleName.of(exported.name), exported.scale
+    bare, opened = name.bare, name.opened
     return "".join(
         [
-            f"{name}{{{labels}}} {number(value * scale)}\n" if labels else f"{name} {number(value * scale)}\n"
+            f"{opened}{labels}}} {number(value * scale)}\n" if labels else f"{bare} {number(value * scale)}\n"
             for labels, value in values
         ]
     )
 
 
-def _distribution(exported: ExportedName, buckets: str, series: DistributionView) -> str:
-    counts, total = series.totals()
-    running = tuple(accumulate(counts))
-    labels = series.labels.text()
-    lines = (buckets % running).replace(LABELS, f"{labels}," if labels else "")
-    braces = f"{{{labels}}}" if labels else ""
-    name = exported.name
-    return f"{lines}{name}_sum{braces} {number(total * exported.scale)}\n{name}_count{braces} {running[-1]}\n"
+class _Histograms:
+    """Writes the series of one histogram: the lines of its buckets are made once, for all of them to fill in."""
+
+    def __init__(self, exported: ExportedName, bounds: Sequence[float]) -> None:
+        bucket = SampleName.of(f"{exported.name}_bucket".replace("%", "%%"))  # for the operator that fills in
+        self._buckets = "".join(
+            f'{bucket.opened}{LABELS}le="{number(clean_bound(bound * exported.scale))}"}} %d\n'
+            for bound in (*bounds, math.inf)
+        )
+        self._sum = SampleName.of(f"{exported.name}_sum")
+        self._count = SampleName.of(f"{exported.name}_count")
+        self._scale = exported.scale
+
+    def lines(self, series: DistributionView) -> str:
+        counts, total = series.totals()
+        running = tuple(accumulate(counts))
+        labels = series.labels.text()
+        buckets = (self._buckets % running).replace(LABELS, f"{labels}," if labels else "")
+        if labels:
+            of_sum, of_count = f"{self._sum.opened}{labels}}}", f"{self._count.opened}{labels}}}"
+        else:
+            of_sum, of_count = self._sum.bare, self._count.bare
+        return f"{buckets}{of_sum} {number(total * self._scale)}\n{of_count} {running[-1]}\n"

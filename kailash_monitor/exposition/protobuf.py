@@ -34,22 +34,24 @@ MAX_GAP: Final = 2
 """Empty buckets that are written rather than ended a span for; as client_golang does."""
 
 
-def render_protobuf(snapshot: Snapshot) -> Iterator[bytes]:
+def render_protobuf(snapshot: Snapshot, *, utf8: bool = False) -> Iterator[bytes]:
     """Give the page piece by piece, some series at a time, in base units.
 
-    A family's length stands before it, so a family of many series is written as a whole, and only then given; the pieces
-    before are empty, for whoever drives it to pause at.
+    A family's length stands before it, so a family is first written as a whole. Meanwhile empty pieces are given, for
+    whoever drives it to pause at. With `utf8`, names are as they are, else as older Prometheus servers take them.
     """
     for collector in snapshot.collectors:
         for metric in collector.metrics:
-            exported = exported_name(snapshot.namespace, collector.name, metric.metadata)
+            exported = exported_name(snapshot.namespace, collector.name, metric.metadata, utf8=utf8)
             written: list[bytes] = []
-            for piece in _series(exported, metric, snapshot.wall_offset):
-                written += piece
+            for messages in _series(exported, metric, snapshot.wall_offset):
+                written.append(b"".join([_message(4, one) for one in messages]))
                 yield b""
-            if written:
-                family = b"".join([_header(exported, metric), *[_message(4, one) for one in written]])
-                yield _varint(len(family)) + family
+            length = sum(map(len, written))
+            if length:
+                header = _header(exported, metric)
+                yield _varint(len(header) + length) + header
+                yield from written
 
 
 def _header(exported: ExportedName, metric: MetricView) -> bytes:

@@ -15,7 +15,7 @@ from kailash_monitor.metrics.performance import PerformanceMetrics
 from kailash_monitor.metrics.security import SecurityMetrics
 from kailash_monitor.metrics.self_metrics import SELF, SelfMetrics
 from kailash_monitor.metrics.validation import ValidationMetrics
-from kailash_monitor.model.metric import Metadata, valid_metric_name
+from kailash_monitor.model.metric import Metadata, valid_part_name
 from kailash_monitor.model.snapshot import CollectorSnapshot, Snapshot
 
 __all__ = [
@@ -56,7 +56,7 @@ class MetricsRegistry:
     """
 
     def __init__(self, namespace: str = "kailash", *, clock: Clock = SYSTEM_CLOCK) -> None:
-        if namespace and not valid_metric_name(namespace):
+        if namespace and not valid_part_name(namespace):
             raise ConfigurationError(
                 "registry",
                 seen=f"the namespace {namespace!r}",
@@ -83,7 +83,7 @@ class MetricsRegistry:
         another has already are a MetricError.
         """
         where = f"collector {name!r}"
-        if not valid_metric_name(name):
+        if not valid_part_name(name):
             raise MetricError(where, seen="its name", expected="letters, digits and underscores, no digit first")
         if collector.clock is not self.clock:
             raise MetricError(

@@ -7,7 +7,7 @@ from typing import Final
 
 from kailash_monitor.errors import MetricError
 
-__all__ = ["Metadata", "MetricType", "valid_metric_name"]
+__all__ = ["Metadata", "MetricType", "valid_part_name"]
 
 _NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
@@ -30,8 +30,8 @@ class Metadata:
     """The definition of one metric.
 
     `unit` is free text; "seconds", "milliseconds", "bytes" and their like are exported in base units. `share_of` names
-    another counter of the same collector of which this one counts a part. A name that is not letters, digits and
-    underscores is a MetricError.
+    another counter of the same collector of which this one counts a part. A name may be any printable text, such as
+    `http.server.duration`; where a scraper does not read more than letters, digits and underscores, it gets underscores.
     """
 
     name: str
@@ -41,11 +41,12 @@ class Metadata:
     share_of: str | None = None
 
     def __post_init__(self) -> None:
-        if not valid_metric_name(self.name):
+        if not self.name or not self.name.isprintable() or self.name[0].isdigit() or any(c in self.name for c in '"\\{}'):
             raise MetricError(
                 "metric",
                 seen=f"the name {self.name!r}",
-                expected="a name is letters, digits and underscores, and does not begin with a digit",
+                expected="a name is text without control characters, quotes, backslashes or braces, and no digit first; "
+                "letters, digits and underscores are what every tool reads",
             )
         if self.share_of is not None and self.type is not MetricType.COUNTER:
             raise MetricError(
@@ -63,8 +64,8 @@ class Metadata:
         return ", ".join(f"{field} {_word(was)} and {_word(now)}" for field, was, now in pairs if was != now)
 
 
-def valid_metric_name(name: str) -> bool:
-    """Whether `name` may be a metric's, a collector's or a namespace: letters, digits, underscores, no digit first."""
+def valid_part_name(name: str) -> bool:
+    """Whether `name` may be a collector's or a namespace: letters, digits, underscores, no digit first."""
     return _NAME.fullmatch(name) is not None
 
 
