@@ -49,21 +49,21 @@ def full_registry() -> MetricsRegistry:
 
 
 @pytest.mark.parametrize(
-    ("metadata", "name", "scale"),
+    ("metadata", "name", "divisor"),
     [
         (Metadata("validation_total", MetricType.COUNTER), "kailash_app_validation_total", 1),
         (Metadata("hits", MetricType.COUNTER), "kailash_app_hits_total", 1),
         (Metadata("read", MetricType.COUNTER, unit="bytes"), "kailash_app_read_bytes_total", 1),
         (Metadata("read_bytes_total", MetricType.COUNTER, unit="bytes"), "kailash_app_read_bytes_total", 1),
-        (Metadata("response_time", MetricType.TIMER, unit="milliseconds"), "kailash_app_response_time_seconds", 1e-3),
-        (Metadata("wait_ms", MetricType.TIMER, unit="ms"), "kailash_app_wait_seconds", 1e-3),
+        (Metadata("response_time", MetricType.TIMER, unit="milliseconds"), "kailash_app_response_time_seconds", 1000),
+        (Metadata("wait_ms", MetricType.TIMER, unit="ms"), "kailash_app_wait_seconds", 1000),
         (Metadata("lag", MetricType.TIMER, unit="seconds"), "kailash_app_lag_seconds", 1),
         (Metadata("cpu_usage", MetricType.GAUGE, unit="percent"), "kailash_app_cpu_usage", 1),
     ],
 )  # fmt: skip
-def test_exported_names_end_in_base_units(metadata: Metadata, name: str, scale: float) -> None:
+def test_exported_names_end_in_base_units(metadata: Metadata, name: str, divisor: float) -> None:
     exported = exported_name("kailash", "app", metadata)
-    assert (exported.name, exported.scale) == (name, scale)
+    assert (exported.name, exported.divisor) == (name, divisor)
 
 
 def test_a_namespace_can_be_left_out() -> None:

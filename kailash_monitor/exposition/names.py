@@ -1,4 +1,4 @@
-"""Exported names: what a metric is called outside, and by what its numbers are multiplied to be in base units."""
+"""Exported names: what a metric is called outside, and by what its numbers are divided to be in base units."""
 
 import re
 from collections.abc import Set as AbstractSet
@@ -16,20 +16,22 @@ _NOT_LEGACY: Final = re.compile(r"[^a-zA-Z0-9_:]")
 _BASE_UNITS: Final = {
     "seconds": ("seconds", 1.0),
     "s": ("seconds", 1.0),
-    "milliseconds": ("seconds", 1e-3),
-    "ms": ("seconds", 1e-3),
-    "microseconds": ("seconds", 1e-6),
-    "us": ("seconds", 1e-6),
+    "milliseconds": ("seconds", 1e3),
+    "ms": ("seconds", 1e3),
+    "microseconds": ("seconds", 1e6),
+    "us": ("seconds", 1e6),
     "bytes": ("bytes", 1.0),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedName:
-    """The full name, without the suffixes of a histogram's lines, the factor to base units, and the base unit if any."""
+    """The full name, without the suffixes of a histogram's lines, what makes base units of its values, and the base
+    unit if any. It divides: 412 / 1000 is 0.412, and 412 * 0.001 is not.
+    """
 
     name: str
-    scale: float
+    divisor: float
     unit: str = ""
 
 
@@ -104,10 +106,10 @@ def exported_name(namespace: str, collector: str, metadata: Metadata, *, utf8: b
     counter = metadata.type is MetricType.COUNTER
     if counter:
         stem = stem.removesuffix("_total")
-    base, scale = _BASE_UNITS.get(metadata.unit, ("", 1.0))
+    base, divisor = _BASE_UNITS.get(metadata.unit, ("", 1.0))
     if base:
         stem = f"{stem.removesuffix(f'_{metadata.unit}').removesuffix(f'_{base}')}_{base}"
     if counter:
         stem = f"{stem}_total"
     name = "_".join(filter(None, (namespace, collector, stem)))
-    return ExportedName(name if utf8 else _NOT_LEGACY.sub("_", name), scale, base)
+    return ExportedName(name if utf8 else _NOT_LEGACY.sub("_", name), divisor, base)

@@ -3,7 +3,7 @@
 import math
 from typing import Final
 
-__all__ = ["clean_bound", "number"]
+__all__ = ["number"]
 
 EXACT: Final = 2.0**53
 """Beyond, not every integer is a float."""
@@ -16,8 +16,3 @@ def number(value: float) -> str:
     if math.isinf(value):
         return "+Inf" if value > 0 else "-Inf"
     return repr(float(value))
-
-
-def clean_bound(bound: float) -> float:
-    """Undo what a change of unit adds in the last digits: 25 ms is 0.025 s, not 0.025000000000000001."""
-    return bound if math.isinf(bound) else float(f"{bound:.12g}")

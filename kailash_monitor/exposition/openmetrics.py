@@ -9,7 +9,6 @@ from itertools import accumulate
 from typing import Final, cast
 
 from kailash_monitor.exposition.names import ExportedName, SampleName, exported_name, quoted
-from kailash_monitor.exposition.numbers import clean_bound
 from kailash_monitor.exposition.pieces import slices
 from kailash_monitor.model.exemplar import Exemplar
 from kailash_monitor.model.metric import MetricType
@@ -71,20 +70,20 @@ class _Writer:
                 for gauges in slices(cast("Sequence[GaugeView]", self._metric.series)):
                     yield "".join([self._gauge(one) for one in gauges])
             case MetricType.HISTOGRAM | MetricType.TIMER:
-                le = [_number(clean_bound(bound * self._exported.scale)) for bound in (*self._metric.bounds, math.inf)]
+                le = [_number(bound / self._exported.divisor) for bound in (*self._metric.bounds, math.inf)]
                 for distributions in slices(cast("Sequence[DistributionView]", self._metric.series)):
                     yield "".join([self._distribution(one, le) for one in distributions])
 
     def _counter(self, series: CounterView) -> str:
         labels = series.labels.text()
-        total = f"{_begun(self._value, labels)} {_number(series.total * self._exported.scale)}"
+        total = f"{_begun(self._value, labels)} {_number(series.total / self._exported.divisor)}"
         return f"{total}{self._exemplar(series.exemplar)}\n{self._created(labels, series.born)}"
 
     def _gauge(self, series: GaugeView) -> str:
         value = series.value
         if value is None:
             return ""
-        return f"{_begun(self._value, series.labels.text())} {_number(value * self._exported.scale)}\n"
+        return f"{_begun(self._value, series.labels.text())} {_number(value / self._exported.divisor)}\n"
 
     def _distribution(self, series: DistributionView, le: Sequence[str]) -> str:
         counts, total = series.totals()
@@ -97,7 +96,7 @@ class _Writer:
         ]
         lines.append(f"{_begun(self._count, labels)} {running[-1]}\n")
         if not self._metric.bounds or self._metric.bounds[0] >= 0:  # below, the sum can fall, and then it may not be told
-            lines.append(f"{_begun(self._sum, labels)} {_number(total * self._exported.scale)}\n")
+            lines.append(f"{_begun(self._sum, labels)} {_number(total / self._exported.divisor)}\n")
         lines.append(self._created(labels, series.born))
         return "".join(lines)
 
@@ -108,7 +107,7 @@ class _Writer:
         if exemplar is None:
             return ""
         labels, value, at = exemplar
-        return f" # {{{labels.text()}}} {_number(value * self._exported.scale)} {_number(at + self._offset)}"
+        return f" # {{{labels.text()}}} {_number(value / self._exported.divisor)} {_number(at + self._offset)}"
 
 
 def _begun(name: SampleName, labels: str) -> str:

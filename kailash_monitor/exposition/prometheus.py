@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import Final, cast
 
 from kailash_monitor.exposition.names import ExportedName, SampleName, exported_name, quoted
-from kailash_monitor.exposition.numbers import clean_bound, number
+from kailash_monitor.exposition.numbers import number
 from kailash_monitor.exposition.pieces import slices
 from kailash_monitor.model.metric import MetricType
 from kailash_monitor.model.snapshot import Snapshot
@@ -65,11 +65,11 @@ def _lines(exported: ExportedName, metric: MetricView) -> Iterator[str]:
 
 
 def _numbers(exported: ExportedName, values: Sequence[tuple[str, float]]) -> str:
-    name, scale = SampleName.of(exported.name), exported.scale
+    name, divisor = SampleName.of(exported.name), exported.divisor
     bare, opened = name.bare, name.opened
     return "".join(
         [
-            f"{opened}{labels}}} {number(value * scale)}\n" if labels else f"{bare} {number(value * scale)}\n"
+            f"{opened}{labels}}} {number(value / divisor)}\n" if labels else f"{bare} {number(value / divisor)}\n"
             for labels, value in values
         ]
     )
@@ -81,12 +81,11 @@ class _Histograms:
     def __init__(self, exported: ExportedName, bounds: Sequence[float]) -> None:
         bucket = SampleName.of(f"{exported.name}_bucket".replace("%", "%%"))  # for the operator that fills in
         self._buckets = "".join(
-            f'{bucket.opened}{LABELS}le="{number(clean_bound(bound * exported.scale))}"}} %d\n'
-            for bound in (*bounds, math.inf)
+            f'{bucket.opened}{LABELS}le="{number(bound / exported.divisor)}"}} %d\n' for bound in (*bounds, math.inf)
         )
         self._sum = SampleName.of(f"{exported.name}_sum")
         self._count = SampleName.of(f"{exported.name}_count")
-        self._scale = exported.scale
+        self._divisor = exported.divisor
 
     def lines(self, series: DistributionView) -> str:
         counts, total = series.totals()
@@ -97,4 +96,4 @@ class _Histograms:
             of_sum, of_count = f"{self._sum.opened}{labels}}}", f"{self._count.opened}{labels}}}"
         else:
             of_sum, of_count = self._sum.bare, self._count.bare
-        return f"{buckets}{of_sum} {number(total * self._scale)}\n{of_count} {running[-1]}\n"
+        return f"{buckets}{of_sum} {number(total / self._divisor)}\n{of_count} {running[-1]}\n"

@@ -15,7 +15,6 @@ from itertools import accumulate
 from typing import Final, cast
 
 from kailash_monitor.exposition.names import ExportedName, exported_name
-from kailash_monitor.exposition.numbers import clean_bound
 from kailash_monitor.exposition.pieces import slices
 from kailash_monitor.model.buckets import PER_DOUBLING, SCHEMA, ZERO, mirrored, pool
 from kailash_monitor.model.exemplar import Exemplar
@@ -29,6 +28,8 @@ __all__ = ["PROTOBUF_CONTENT_TYPE", "render_protobuf"]
 PROTOBUF_CONTENT_TYPE: Final = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
 
 _TYPES: Final = {MetricType.COUNTER: 0, MetricType.GAUGE: 1, MetricType.HISTOGRAM: 4, MetricType.TIMER: 4}
+
+_UINT64: Final = (1 << 64) - 1
 
 MAX_GAP: Final = 2
 """Empty buckets that are written rather than ended a span for; as client_golang does."""
@@ -65,41 +66,40 @@ def _series(exported: ExportedName, metric: MetricView, offset: float) -> Iterat
     match metric.metadata.type:
         case MetricType.COUNTER:
             for counters in slices(cast("Sequence[CounterView]", metric.series)):
-                yield [_labels(one.labels) + _message(3, _counter(one, exported.scale, offset)) for one in counters]
+                yield [_labels(one.labels) + _message(3, _counter(one, exported.divisor, offset)) for one in counters]
         case MetricType.GAUGE:
             for gauges in slices(cast("Sequence[GaugeView]", metric.series)):
                 values = [(one.labels, one.value) for one in gauges]
                 yield [
-                    _labels(labels) + _message(2, _double(1, value * exported.scale))
+                    _labels(labels) + _message(2, _double(1, value / exported.divisor))
                     for labels, value in values
                     if value is not None
                 ]
         case MetricType.HISTOGRAM | MetricType.TIMER:
-            bounds = [clean_bound(bound * exported.scale) for bound in (*metric.bounds, math.inf)]
+            bounds = [bound / exported.divisor for bound in (*metric.bounds, math.inf)]
             for distributions in slices(cast("Sequence[DistributionView]", metric.series)):
                 yield [
-                    _labels(one.labels) + _message(7, _histogram(one, bounds, exported.scale, offset))
+                    _labels(one.labels) + _message(7, _histogram(one, bounds, exported.divisor, offset))
                     for one in distributions
                 ]
 
 
-def _counter(series: CounterView, scale: float, offset: float) -> bytes:
+def _counter(series: CounterView, divisor: float, offset: float) -> bytes:
     exemplar = series.exemplar
-    written = b"" if exemplar is None else _message(2, _exemplar(exemplar, scale, offset))
-    return _double(1, series.total * scale) + written + _message(3, _timestamp(series.born + offset))
+    written = b"" if exemplar is None else _message(2, _exemplar(exemplar, divisor, offset))
+    return _double(1, series.total / divisor) + written + _message(3, _timestamp(series.born + offset))
 
 
-def _histogram(series: DistributionView, bounds: Sequence[float], scale: float, offset: float) -> bytes:
-    counts, _ = series.totals()
-    packed, total = series.exponential()
+def _histogram(series: DistributionView, bounds: Sequence[float], divisor: float, offset: float) -> bytes:
+    (counts, total), packed = series.exponential()
     exemplars = series.exemplars
-    fields = [_double(2, total * scale)]
+    fields = [_double(2, total / divisor)]
     for index, (bound, count) in enumerate(zip(bounds, accumulate(counts), strict=True)):
         bucket = _integer(1, count) + _double(2, bound)
         if index in exemplars:
-            bucket += _message(3, _exemplar(exemplars[index], scale, offset))
+            bucket += _message(3, _exemplar(exemplars[index], divisor, offset))
         fields.append(_message(3, bucket))
-    shift = round(math.log2(scale) * PER_DOUBLING)
+    shift = round(-math.log2(divisor) * PER_DOUBLING)
     buckets = pool((packed,))
     positive = {index + shift: count for index, count in buckets.items() if index > ZERO}
     negative = {mirrored(index) + shift: count for index, count in buckets.items() if index < ZERO}
@@ -142,9 +142,9 @@ def _spans(span_field: int, delta_field: int, buckets: Mapping[int, int]) -> Ite
         yield _message(delta_field, b"".join(map(_zigzag, deltas)))  # packed
 
 
-def _exemplar(exemplar: Exemplar, scale: float, offset: float) -> bytes:
+def _exemplar(exemplar: Exemplar, divisor: float, offset: float) -> bytes:
     labels, value, at = exemplar
-    return _labels(labels) + _double(2, value * scale) + _message(3, _timestamp(at + offset))
+    return _labels(labels) + _double(2, value / divisor) + _message(3, _timestamp(at + offset))
 
 
 def _labels(labels: Labels) -> bytes:
@@ -161,7 +161,7 @@ def _tag(field: int, wire_type: int) -> bytes:
 
 
 def _integer(field: int, value: int) -> bytes:
-    return _tag(field, 0) + _varint(value)
+    return _tag(field, 0) + _varint(value & _UINT64)  # negative ones, such as times before 1970, as two's complement
 
 
 def _signed(field: int, value: int) -> bytes:

@@ -136,12 +136,12 @@ class DistributionSeries(Recorder):
             now = ([*self._le], self._ever_sum + self._sum)  # one moment: see `recorder`
             return Totals(*now)
 
-    def exponential(self) -> tuple[Packed, float]:
-        """Give all that was ever observed by exponential buckets, and its sum."""
+    def exponential(self) -> tuple[Totals, Packed]:
+        """Give the same, and at the same moment by exponential buckets."""
         with self._family.lock:
-            now = ({**self._buckets}, self._ever_sum + self._sum)
+            now = ([*self._le], self._ever_sum + self._sum, {**self._buckets})  # as above
             ever = self._ever
-        return (merge(ever, pack(now[0])), now[1]) if now[0] else (ever, now[1])
+        return Totals(*now[:2]), merge(ever, pack(now[2])) if now[2] else ever
 
     def window(self, seconds: float, now: float) -> DistributionWindow:
         """Give the observations in the `seconds` before `now`."""
@@ -188,8 +188,7 @@ class DistributionSeries(Recorder):
         with self._family.lock:
             removed._rolls_at = GONE  # from here on nobody adds to it
             latest = max((self._last_at, self._last), (removed._last_at, removed._last))
-            le = [a + b for a, b in zip(self._le, removed._le, strict=True)]
-            ever = merge(self.exponential()[0], removed.exponential()[0]), self.exponential()[1] + removed.exponential()[1]
+            (mine, my_buckets), (theirs, their_buckets) = self.exponential(), removed.exponential()
             gone = [s._closed.gone for s in (self, removed) if s._closed is not None and s._closed.gone is not None]
             slots = sorted(self._slots() + removed._slots(), key=lambda slot: slot[0])
             for series in (self, removed):
@@ -201,7 +200,8 @@ class DistributionSeries(Recorder):
                 self._closed.gone = max(gone, key=lambda slot: slot[0])
             for slot in slots:
                 self._close(*slot)
-            self._le, (self._ever, self._ever_sum) = le, ever
+            self._le = [a + b for a, b in zip(mine.counts, theirs.counts, strict=True)]
+            self._ever, self._ever_sum = merge(my_buckets, their_buckets), mine.sum + theirs.sum
             self._last_at, self._last = latest
 
     def _slots(self) -> list[tuple[float, int, float, float, float, Packed]]:

@@ -29,6 +29,9 @@ __all__ = [
 
 T = TypeVar("T", bound=MetricsCollector)
 
+WALL_CLOCK_MOVED: Final = 0.1
+"""Seconds: far more than two readings of two clocks are apart."""
+
 Observer = Callable[[str, str], None]
 """Called with a collector's name and a sentence for the operator; must not raise. Called from any thread."""
 
@@ -72,6 +75,7 @@ class MetricsRegistry:
         self._asked: dict[CallbackSeries, str] = {}  # callbacks with an interval, and their names
         self._listeners: list[CallbackListener] = []
         self._self: SelfMetrics | None = None
+        self._offset = clock.wall() - clock.now()
 
     def __repr__(self) -> str:
         return f"<MetricsRegistry {', '.join(self._collectors) or 'empty'}>"
@@ -210,14 +214,24 @@ class MetricsRegistry:
 
     def snapshot(self) -> Snapshot:
         """Give all that can be exported now. A metric whose callback does not answer is left out and reported once."""
-        now = self.clock.now()
         collectors = [
             CollectorSnapshot(
                 name, [metric for metric in collector.get_all_metrics().values() if self._answers(name, metric)]
             )
             for name, collector in self.get_all_collectors().items()
         ]
-        return Snapshot(self.namespace, now, self.clock.wall() - now, collectors)
+        return Snapshot(self.namespace, self.clock.now(), self._wall_offset(), collectors)
+
+    def _wall_offset(self) -> float:
+        """Give what turns times of the timeline into Unix seconds: the same again, until the wall clock was really moved.
+
+        Otherwise what happened once would have another time on every page, and a server would take a counter that was made
+        a microsecond later for a new one.
+        """
+        offset = self.clock.wall() - self.clock.now()
+        if abs(offset - self._offset) > WALL_CLOCK_MOVED:
+            self._offset = offset
+        return self._offset
 
     def _answers(self, collector: str, metric: Metric) -> bool:
         try:

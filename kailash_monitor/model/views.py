@@ -90,8 +90,8 @@ class DistributionView(SeriesView, Protocol):
         """All that was ever observed, by the metric's bounds."""
         ...
 
-    def exponential(self) -> tuple[Packed, float]:
-        """All that was ever observed, by exponential buckets, and its sum."""
+    def exponential(self) -> tuple[Totals, Packed]:
+        """The same, and at the same moment by exponential buckets."""
         ...
 
     @property
