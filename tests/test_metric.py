@@ -1,9 +1,12 @@
 """Metrics: definitions, limits and reads over all series; instruments and the collector that makes them."""
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kailash_monitor.alerts import AlertManager, AlertRule
 from kailash_monitor.errors import MetricError, ValueRefused
 from kailash_monitor.metrics import MetricsCollector, MetricsRegistry, MetricType
 from kailash_monitor.model.window import CounterWindow
@@ -261,3 +264,16 @@ def test_points_carry_wall_time_and_labels(collector: MetricsCollector, time: Ma
 def test_a_computed_gauge_is_what_its_function_says(collector: MetricsCollector) -> None:
     metric = collector.callback_gauge("clock", collector.clock.now, "Now", unit="seconds")
     assert metric.get_latest_value() == metric.get_max() == 1000.0
+
+
+async def test_history_is_kept_for_as_long_as_a_rule_asks(registry: MetricsRegistry) -> None:
+    """A window of three days on a metric whose history is a day otherwise."""
+    hits = registry.collector("app").counter("hits")
+    manager = AlertManager(registry)
+    manager.add_rule(AlertRule("slow", "d", "warning", "hits", "increase > 70", time_window="3d", evaluation_interval="1h"))
+    async with manager:
+        for _ in range(80):
+            hits.inc()
+            await asyncio.sleep(3600)
+    assert hits.metric.get_increase("2d") == pytest.approx(48, rel=0.07)
+    assert hits.metric.window("3d").covered

@@ -432,6 +432,14 @@ def test_a_page_of_many_series_pauses_on_the_way(app: MetricsCollector) -> None:
     assert len(list(render_protobuf(app.registry.snapshot()))) > 10
 
 
+def test_names_beyond_ascii_are_as_they_are_for_those_who_read_them(app: MetricsCollector) -> None:
+    app.gauge("größe").set(1)
+    assert app.registry is not None
+    for utf8, name in ((True, "app_größe"), (False, "app_gr__e")):
+        (family,) = read_families(b"".join(render_protobuf(app.registry.snapshot(), utf8=utf8)))
+        assert family["name"] == name
+
+
 hostile = st.one_of(
     st.text(), st.text(alphabet='"\\\n\r\0{}=,# \ud800é\U0010ffff'), st.sampled_from(["x" * 1_000_000, "é" * 500_000])
 )

@@ -215,11 +215,12 @@ class Metric(Reads):
                 return series
             series = self._past_the_limit(labels)
         self._owner.count_overflowed(self.name)
-        self._report_once(
-            "overflow",
-            f"metric {self.name!r} has reached its limit of {self._owner.max_series} series; further label sets are counted "
-            f"together in {series.labels!r}. Most varied: {self._most_varied_label()}",
-        )
+        if "overflow" not in self._reported:  # to find the most varied label takes long
+            self._report_once(
+                "overflow",
+                f"metric {self.name!r} has reached its limit of {self._owner.max_series} series; further label sets are "
+                f"counted together in {series.labels!r}. Most varied: {self._most_varied_label()}",
+            )
         return series
 
     def _past_the_limit(self, labels: Labels) -> Series:
