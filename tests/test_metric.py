@@ -136,7 +136,9 @@ def test_the_guides_calls_make_metrics_that_take_any_labels(collector: MetricsCo
     types = {name: metric.metric_type.value for name, metric in collector.get_all_metrics().items()}
     assert types == {"hits": "counter", "users": "gauge", "took": "timer", "bytes": "histogram"}
     collector.clear_metrics()
-    assert collector.get_all_metrics() == {}
+    assert [metric.series for metric in collector.get_all_metrics().values()] == [[], [], [], []]
+    collector.increment("hits")
+    assert collector.get_metric("hits").get_latest_value() == 1  # type: ignore[union-attr]
 
 
 # -- values

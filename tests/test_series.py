@@ -1,14 +1,19 @@
 """Series: recording and reading one label set."""
 
+import itertools
+import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
+from time import monotonic
 
 import pytest
 
-from kailash_monitor.metrics.recorder import Family, locked_without_gil
+from kailash_monitor.metrics.recorder import Family, with_gil
 from kailash_monitor.metrics.series import CounterSeries, DistributionSeries, GaugeSeries
 from kailash_monitor.model.buckets import pool
+from kailash_monitor.model.exemplar import Exemplar
 from kailash_monitor.model.labels import NO_LABELS
 from kailash_monitor.testing import ManualClock
 
@@ -155,8 +160,12 @@ def test_the_guides_questions_are_answered_per_series_too(
         counter.get_rate(0)
 
 
-def _in_threads(count: int, work: Callable[[], None]) -> None:
-    threads = [threading.Thread(target=work) for _ in range(count)]
+def no_refusal(value: object, why: str) -> None:
+    raise AssertionError(f"{value!r} was refused: {why}")
+
+
+def _in_threads(count: int, *work: Callable[[], None]) -> None:
+    threads = [threading.Thread(target=target) for _, target in zip(range(count), itertools.cycle(work))]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -203,21 +212,107 @@ def test_count_sum_and_buckets_agree_in_every_read(timer: DistributionSeries, ti
 
 
 @pytest.mark.usefixtures("restless_threads")
-def test_without_the_gil_every_recording_holds_the_lock(counter: CounterSeries) -> None:
+def test_without_the_gil_every_recording_takes_the_lock() -> None:
     held: list[bool] = []
 
     class Watched(CounterSeries):
         __slots__ = ()
 
-        def inc(self, by: float = 1.0) -> None:
+        def _add(self, number: float, exemplar: Exemplar | None) -> bool:
             held.append(self._family.lock._is_owned())  # type: ignore[attr-defined]  # no public way to ask
-            super().inc(by)
+            return super()._add(number, exemplar)
 
-    record = locked_without_gil(Watched.inc, gil=False)
+    record = with_gil(Watched.inc, Watched._inc_slowly, gil=False)
+    assert record.__name__ == "inc"
     series = Watched(NO_LABELS, family(ManualClock(), []))
     _in_threads(4, lambda: [record(series) for _ in range(1_000)][0])
     assert (series.total, len(held), all(held)) == (4_000, 4_000, True)
-    assert locked_without_gil(CounterSeries.inc, gil=True) is CounterSeries.inc
+    assert with_gil(CounterSeries.inc, CounterSeries._inc_slowly, gil=True) is CounterSeries.inc
+
+
+@pytest.mark.usefixtures("restless_threads")
+@pytest.mark.parametrize("record", [DistributionSeries.observe, DistributionSeries._observe_slowly])
+def test_nothing_is_lost_while_slots_roll_over(record: Callable[[DistributionSeries, float], None]) -> None:
+    """A clock that jumps a second at every few readings: the roll-over meets recordings at every step of theirs."""
+    ticks = itertools.count()
+    sizes = DistributionSeries(NO_LABELS, Family(lambda: next(ticks) / 7, no_refusal, lambda series: series, 0.0, (1.0,)))
+    _in_threads(4, lambda: [record(sizes, 1.0) for _ in range(5_000)][0])
+    totals, packed = sizes.exponential()
+    found = sizes.window(1e9, next(ticks) / 7)
+    assert sum(totals.counts) == totals.sum == sum(pool([packed]).values()) == found.count == found.sum == 20_000
+
+
+@pytest.mark.usefixtures("restless_threads")
+def test_steps_and_settings_of_a_gauge_come_one_after_the_other(gauge: GaugeSeries) -> None:
+    """After a setting to 50 and one step by 1, in any order, it is at 50 or 51."""
+    for _ in range(300):
+        gauge.set(100)
+        _in_threads(2, *[lambda: gauge.add(1), lambda: gauge.set(50)])
+        assert gauge.value in (50, 51)
+
+
+def test_a_signal_handler_that_records_while_a_slot_rolls_over_loses_and_doubles_nothing(time: ManualClock) -> None:
+    class Interrupted(DistributionSeries):
+        """Records one more observation in the middle of closing a slot."""
+
+        __slots__ = ()
+
+        def _close(self, *slot: object) -> None:
+            self.observe(1.0)
+            super()._close(*slot)  # type: ignore[arg-type]
+
+    sizes = Interrupted(NO_LABELS, family(time, [], 1.0))
+    for _ in range(10):
+        sizes.observe(1.0)
+        time.advance(1)
+    totals, packed = sizes.exponential()
+    assert sum(totals.counts) == totals.sum == sum(pool([packed]).values()) == sizes.window(60, time.now()).count == 19
+
+
+@pytest.mark.usefixtures("restless_threads")
+def test_signals_that_record_at_any_moment_lose_and_double_nothing() -> None:
+    """Thousands of signals a second, on a clock whose seconds are some microseconds: they meet every step of a roll-over."""
+    sizes = DistributionSeries(
+        NO_LABELS, Family(lambda: monotonic() * 20_000, no_refusal, lambda series: series, 0.0, (1.0,))
+    )
+    hits = CounterSeries(NO_LABELS, sizes._family)
+    recorded = 0
+
+    def record(*_: object) -> None:
+        nonlocal recorded
+        recorded += 1
+        sizes.observe(1.0)
+        hits.inc()
+
+    before = signal.signal(signal.SIGUSR1, lambda *_: record())
+    done = threading.Event()
+
+    def interrupt() -> None:
+        while not done.is_set():
+            os.kill(os.getpid(), signal.SIGUSR1)
+            done.wait(1e-5)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    for _ in range(30_000):
+        sizes.observe(1.0)
+        hits.inc()
+    done.set()
+    thread.join()
+    signal.signal(signal.SIGUSR1, before)
+    totals, packed = sizes.exponential()
+    assert recorded > 100
+    assert sum(totals.counts) == totals.sum == sum(pool([packed]).values()) == hits.total == 30_000 + recorded
+
+
+def test_what_would_make_a_sum_infinite_is_refused(
+    counter: CounterSeries, gauge: GaugeSeries, timer: DistributionSeries, refused: list[tuple[object, str]]
+) -> None:
+    for record in (counter.inc, gauge.add, timer.observe):
+        record(1.5e308)
+        record(1.5e308)
+    assert (counter.total, gauge.value, timer.totals().sum) == (1.5e308, 1.5e308, 1.5e308)
+    assert [why.partition(":")[0] for _, why in refused] == ["too large"] * 3
 
 
 def test_numbers_the_fast_way_does_not_know_go_the_slow_one(

@@ -19,7 +19,7 @@ Callback = Callable[[], float | None] | Callable[[], Awaitable[float | None]]
 """Gives the value, None where there is nothing to say."""
 
 MISSED: Final = 3.0
-"""So many intervals after its last answer, what a callback said is not taken for the present any more."""
+"""So many intervals and a time-out after its last answer, what a callback said is not taken for the present any more."""
 
 
 class CallbackSeries(Reads):
@@ -80,9 +80,16 @@ class CallbackSeries(Reads):
 
     def answered(self, value: float | None) -> None:
         """Take the callback's answer."""
-        self.asked_at, self._silent, self._wrong = self._now(), value is None, ""
         if value is not None:
-            self._gauge.set(value)
+            self._gauge.set(value)  # which counts and reports what is no number
+            try:
+                finite = math.isfinite(float(value))
+            except (TypeError, ValueError, OverflowError):
+                finite = False
+            if not finite:
+                self.failed(TypeError(f"it gave {value!r}, which is no finite number"))
+                return
+        self.asked_at, self._silent, self._wrong = self._now(), value is None, ""
 
     def failed(self, error: BaseException) -> None:
         """Take note that the callback gave none; `error` says why."""
@@ -101,7 +108,7 @@ class CallbackSeries(Reads):
                 self.failed(error)
         if self._wrong:
             raise NoAnswer(f"its callback raised {self._wrong}")
-        if self.every is not None and self.asked_at is not None and now - self.asked_at > MISSED * self.every:
+        if self.every is not None and self.asked_at is not None and now - self.asked_at > MISSED * self.every + self.timeout:
             raise NoAnswer(f"its callback has not been asked for {now - self.asked_at:.0f} s: does the manager run?")
 
     @property
@@ -118,6 +125,11 @@ class CallbackSeries(Reads):
     def set_at(self) -> float:
         """When it last answered with a value."""
         return self._gauge.set_at
+
+    @property
+    def removed(self) -> bool:
+        """It stays for as long as its metric."""
+        return False
 
     @property
     def touched_at(self) -> float:

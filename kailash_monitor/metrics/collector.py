@@ -1,5 +1,6 @@
 """A collector: the metrics of one subject, under one name in a registry."""
 
+import inspect
 import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
@@ -122,19 +123,33 @@ class MetricsCollector:
         What it raises never reaches the program: a rule sees an error, a page leaves the metric out, and it is reported
         once. A second callback for the same name is a MetricError.
         """
-        metric = self._define(Metadata(name, MetricType.GAUGE, description, unit), (), None, (), None)
-        seconds = {"cache": parse_duration(cache), "timeout": parse_duration(timeout)}
         interval = None if every is None else parse_duration(every)
-        series = CallbackSeries(callback, metric.family, every=interval, **seconds)
-        wrong = "a coroutine function without every=" if series.awaits and every is None else ""
-        wrong = wrong or ("every=" + repr(every) if interval is not None and not interval > 0 else "")
-        found = None if wrong else metric.answer_by(series)
-        if wrong or found is None or found.callback is not callback:
-            raise MetricError(
-                f"metric {name!r}",
-                seen=wrong or "a second callback",
-                expected="say how often to ask it, such as every='10s'" if wrong else "a gauge has one callback",
+        if interval is None and inspect.iscoroutinefunction(callback):
+            wrong, right = "a coroutine function without every=", "say how often to ask it, such as every='10s'"
+        elif interval is not None and not interval > 0:
+            wrong, right = f"every={every!r}", "a duration above zero"
+        else:
+            wrong = right = ""
+        if wrong:
+            raise MetricError(f"metric {name!r}", seen=wrong, expected=right)
+        with self._lock:
+            before = self._metrics.get(name)
+            metric = self._define(Metadata(name, MetricType.GAUGE, description, unit), (), None, (), None)
+            if before is not None and before.callback is None:
+                raise MetricError(
+                    f"metric {name!r}", seen="a callback", expected="it is a gauge already that is set by hand"
+                )
+            found = metric.answer_by(
+                CallbackSeries(
+                    callback,
+                    metric.family,
+                    cache=parse_duration(cache),
+                    every=interval,
+                    timeout=parse_duration(timeout),
+                )
             )
+        if found.callback is not callback:
+            raise MetricError(f"metric {name!r}", seen="a second callback", expected="a gauge has one callback")
         if self.registry is not None and self.name is not None:
             self.registry.note_callback(self.name, name, found)
         return metric
@@ -237,14 +252,12 @@ class MetricsCollector:
         return dict(self._metrics)
 
     def clear_metrics(self) -> None:
-        """Forget all metrics and their history."""
-        with self._lock:
-            self._metrics.clear()
-            if self.registry is not None and self.name is not None:
-                self.registry.release(self.name)
+        """Forget all series of all metrics, and what they counted. The metrics themselves stay, and so do instruments."""
+        for metric in self.get_all_metrics().values():
+            metric.clear()
 
     def report(self, text: str) -> None:
-        """Hand a sentence for the operator to the registry's observer, if there is one."""
+        """Hand a sentence for the operator to the registry's observer; before it is registered, to nobody."""
         if self.registry is not None:
             self.registry.report(self.name or "", text)
 

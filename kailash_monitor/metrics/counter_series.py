@@ -2,13 +2,13 @@
 
 import math
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from kailash_monitor.metrics.history import History, newer
-from kailash_monitor.metrics.recorder import GONE, HUGE, RECENT_POINTS, Family, Recorder, locked_without_gil
+from kailash_monitor.metrics.recorder import HUGE, RECENT_POINTS, Family, Recorder, with_gil
 from kailash_monitor.model.exemplar import Exemplar
-from kailash_monitor.model.labels import Labels
+from kailash_monitor.model.labels import NO_LABELS, Labels
 from kailash_monitor.model.views import Point
 from kailash_monitor.model.window import CounterWindow
 
@@ -37,7 +37,6 @@ class CounterSeries(Recorder):
         self._first_at: float | None = None
         self._closed: History | None = None
 
-    @locked_without_gil
     def inc(self, by: float = ONE, exemplar: Mapping[str, object] | None = None) -> None:
         """Add `by`, which must be finite and not negative; anything else is dropped and counted.
 
@@ -53,41 +52,51 @@ class CounterSeries(Recorder):
         else:
             self._inc_slowly(by, exemplar)
 
-    def _inc_slowly(self, by: float, labels: Mapping[str, object] | None) -> None:
+    def _inc_slowly(self, by: float = ONE, exemplar: Mapping[str, object] | None = None) -> None:
         number = self._number(by)
         if number is None:
             return
         if number < 0:
             self._family.refuse(by, "negative: a counter only rises")
             return
-        exemplar = self._exemplar(labels, number)
-        with self._family.lock:
-            series = self._family.readmit(self) if self.removed else self
-            assert isinstance(series, CounterSeries)
-            series._add(number, exemplar)
+        shown = self._exemplar(exemplar, number)
+        if not self._family.record(lambda: self._present()._add(number, shown)):
+            self._family.refuse(by, "too large: the total would be infinite")
 
-    def _add(self, number: float, exemplar: Exemplar | None) -> None:
+    inc = with_gil(inc, _inc_slowly)
+
+    def _present(self) -> "CounterSeries":
+        series = self._family.readmit(self) if self.removed else self
+        assert isinstance(series, CounterSeries)
+        return series
+
+    def _add(self, number: float, exemplar: Exemplar | None) -> bool:
         at = self._now()
+        if math.isinf(self._total + number):
+            return False
         if exemplar is not None:
             self._family.exemplars[self] = exemplar
         if at < self._rolls_at:
             self._total += number
-            return
+            return True
         if self._first_at is not None:
-            self._close(self._open_end(self._total, math.nextafter(self._rolls_at, 0.0)), self._total)
+            self._close(self._open_end(self._total, math.inf), self._total)
         self._total += number
         self._first_at, self._after_first = at, self._total
         self._rolls_at = self._family.second_end(at)
+        return True
 
     def _close(self, end: float, total: float) -> None:
         if self._closed is None:
             self._closed = History((array("d"),), _FOLDS)
         self._closed.append(end, (total,), self._family.retention)
 
-    def _open_end(self, total: float, end: float) -> float:
-        """Give when the open slot had its last event: its only one, or else `end`."""
+    def _open_end(self, total: float, now: float) -> float:
+        """Give when the open slot had its last event: its only one, or else the end of its second, or `now` before that."""
         assert self._first_at is not None
-        return self._first_at if total == self._after_first else max(end, self._first_at)
+        if total == self._after_first:
+            return self._first_at
+        return max(self._first_at, min(now, math.nextafter(math.floor(self._first_at) + 1.0, 0.0)))
 
     @property
     def total(self) -> float:
@@ -102,21 +111,21 @@ class CounterSeries(Recorder):
     @property
     def touched_at(self) -> float:
         """When it was last recorded, within a second; minus infinity where it never was."""
-        return -math.inf if self._first_at is None else self._rolls_at
+        return -math.inf if self._first_at is None else math.floor(self._first_at) + 1.0
 
     def window(self, seconds: float, now: float) -> CounterWindow:
         """Give the increase in the `seconds` before `now`."""
         start = now - seconds
         with self._family.lock:
             total, closed = self._total, self._closed
-            covers_since, before = self.born, 0.0
+            covers_since, before = self._family.born, 0.0
             if closed is not None:
                 if closed.gone is not None:
                     covers_since, before = closed.gone
                 index = closed.after(start)
                 if index:
                     before = closed.columns[0][index - 1]
-            if self._first_at is not None and self._open_end(total, min(now, self._rolls_at)) <= start:
+            if self._first_at is not None and self._open_end(total, now) <= start:
                 before = total
         return CounterWindow(start, now, covers_since, total - before, total)
 
@@ -125,30 +134,24 @@ class CounterSeries(Recorder):
         with self._family.lock:
             points = [] if self._closed is None else [Point(*row) for row in self._closed.rows()[1 - RECENT_POINTS :]]
             if self._first_at is not None:
-                points.append(Point(self._open_end(self._total, min(self._now(), self._rolls_at)), self._total))
+                points.append(Point(self._open_end(self._total, self._now()), self._total))
             return points
 
-    def absorb(self, removed: "CounterSeries") -> None:
-        """Take over all that `removed` counted, and when; it is left empty and marked as removed.
-
-        What its metric counted as a whole stays the same, in every window.
-        """
-        with self._family.lock:
-            removed._rolls_at = GONE  # from here on nobody adds to it
-            gone = [s._closed.gone for s in (self, removed) if s._closed is not None and s._closed.gone is not None]
-            steps = sorted(self._steps() + removed._steps())
+    @classmethod
+    def joined(cls, family: Family, parts: "Sequence[CounterSeries]") -> "CounterSeries":
+        """Give one series that counted all that `parts` did, and when. They are left as they are."""
+        whole = cls(NO_LABELS, family)
+        with family.lock:
+            gone = [s._closed.gone for s in parts if s._closed is not None and s._closed.gone is not None]
             running: float = sum([total for _, total in gone])
-            self._closed, self._first_at, self._rolls_at = None, None, -math.inf
             if gone:
-                self._closed = History((array("d"),), _FOLDS)
-                self._closed.gone = (max(gone)[0], running)
-            for end, step in steps:
+                whole._closed = History((array("d"),), _FOLDS)
+                whole._closed.gone = (max(gone)[0], running)
+            for end, step in sorted([step for part in parts for step in part._steps()]):
                 running += step
-                self._close(end, running)
-            self._total = running
-            removed._total = removed._after_first = 0.0
-            removed._first_at = removed._closed = None
-            self._family.exemplars.pop(removed, None)
+                whole._close(end, running)
+        whole._total = running
+        return whole
 
     def _steps(self) -> list[tuple[float, float]]:
         """Give how much it rose in each slot, the open one included."""
@@ -158,7 +161,7 @@ class CounterSeries(Recorder):
         rows = [] if closed is None else closed.rows()
         steps: list[tuple[float, float]] = []
         if self._first_at is not None:
-            rows.append((self._open_end(self._total, min(self._now(), self._rolls_at)), self._total))
+            rows.append((self._open_end(self._total, self._now()), self._total))
         for end, total in rows:
             steps.append((end, total - before))
             before = total

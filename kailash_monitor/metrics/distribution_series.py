@@ -4,16 +4,16 @@ import math
 import operator
 from array import array
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import ceil, log2
 from types import MappingProxyType
 from typing import Final
 
 from kailash_monitor.metrics.history import Fold, History
-from kailash_monitor.metrics.recorder import GONE, HUGE, RECENT_POINTS, Family, Recorder, locked_without_gil
+from kailash_monitor.metrics.recorder import HUGE, RECENT_POINTS, Family, Recorder, with_gil
 from kailash_monitor.model.buckets import EMPTY, PER_DOUBLING, Packed, bucket_of, merge, pack, pool
 from kailash_monitor.model.exemplar import Exemplar
-from kailash_monitor.model.labels import Labels
+from kailash_monitor.model.labels import NO_LABELS, Labels
 from kailash_monitor.model.views import Point, Totals
 from kailash_monitor.model.window import DistributionWindow
 
@@ -53,7 +53,6 @@ class DistributionSeries(Recorder):
         self._buckets: dict[int, int] = {}
         self._sum, self._min, self._max = 0.0, math.inf, -math.inf
 
-    @locked_without_gil
     def observe(self, value: float, exemplar: Mapping[str, object] | None = None) -> None:
         """Count one observation; one that is not finite is dropped and counted.
 
@@ -62,9 +61,13 @@ class DistributionSeries(Recorder):
         if exemplar is None and (value.__class__ is float or value.__class__ is int) and 0.0 < value < HUGE:
             bucket = ceil(log2(value) * PER_DOUBLING)
             bound = bisect_left(self._bounds, value)
-            buckets, clock = self._buckets, self._now
+            clock = self._now
             # a new extreme or bucket is rare, and counted on the slow way
-            if (now := clock()) < self._rolls_at and bucket in buckets and self._min <= value <= self._max:
+            if (
+                (now := clock()) < self._rolls_at
+                and bucket in (buckets := self._buckets)
+                and self._min <= value <= self._max
+            ):
                 buckets[bucket] += 1
                 self._le[bound] += 1
                 self._sum += value
@@ -73,26 +76,28 @@ class DistributionSeries(Recorder):
                 return
         self._observe_slowly(value, exemplar)
 
-    def _observe_slowly(self, value: float, labels: Mapping[str, object] | None) -> None:
+    def _observe_slowly(self, value: float, exemplar: Mapping[str, object] | None = None) -> None:
         number = self._number(value)
         if number is None:
             return
-        exemplar = self._exemplar(labels, number)
-        with self._family.lock:
-            series = self._family.readmit(self) if self.removed else self
-            assert isinstance(series, DistributionSeries)
-            series._count(number, exemplar)
+        shown = self._exemplar(exemplar, number)
+        if not self._family.record(lambda: self._present()._count(number, shown)):
+            self._family.refuse(value, "too large: the sum would be infinite")
 
-    def _count(self, number: float, exemplar: Exemplar | None) -> None:
+    observe = with_gil(observe, _observe_slowly)
+
+    def _present(self) -> "DistributionSeries":
+        series = self._family.readmit(self) if self.removed else self
+        assert isinstance(series, DistributionSeries)
+        return series
+
+    def _count(self, number: float, exemplar: Exemplar | None) -> bool:
         at = self._now()
-        if at >= self._rolls_at:
-            self._rolls_at = -math.inf  # from here on, whoever is about to record waits for the lock
-            if self._buckets:
-                self._close(*self._open())
-            self._buckets = {}
-            self._sum, self._min, self._max = 0.0, math.inf, -math.inf
-            self._rolls_at = self._family.second_end(at)
+        if math.isinf(self._ever_sum + self._sum + number):
+            return False
         bucket, bound = bucket_of(number), bisect_left(self._bounds, number)
+        if at >= self._rolls_at:
+            self._roll_over(at)
         self._buckets[bucket] = self._buckets[bucket] + 1 if bucket in self._buckets else 1
         self._le[bound] += 1
         self._sum += number
@@ -103,6 +108,22 @@ class DistributionSeries(Recorder):
             self._max = number
         if exemplar is not None:
             self._family.exemplars[self] = {**self.exemplars, bound: exemplar}
+        return True
+
+    def _roll_over(self, at: float) -> None:
+        """Close the open slot, if there is one, and open the one of `at`.
+
+        What was open is taken away in one go, before any call: a signal handler that records meanwhile finds it closed.
+        """
+        self._rolls_at = -math.inf  # from here on, whoever is about to record waits for the lock
+        closes, buckets, total, low, high = self._last_at, self._buckets, self._sum, self._min, self._max
+        self._ever_sum += total
+        self._buckets, self._sum, self._min, self._max = {}, 0.0, math.inf, -math.inf
+        if buckets:
+            packed = pack(buckets)
+            self._close(closes, sum(buckets.values()), total, low, high, packed)
+            self._ever = merge(self._ever, packed)
+        self._rolls_at = self._family.second_end(at)
 
     def _open(self) -> tuple[float, int, float, float, float, Packed]:
         return self._last_at, sum(self._buckets.values()), self._sum, self._min, self._max, pack(self._buckets)
@@ -111,8 +132,6 @@ class DistributionSeries(Recorder):
         if self._closed is None:
             self._closed = History(_columns(), _FOLDS)
         self._closed.append(end, (count, total, low, high, buckets), self._family.retention)
-        self._ever_sum += total
-        self._ever = merge(self._ever, buckets)
 
     @property
     def exemplars(self) -> Mapping[int, Exemplar]:
@@ -147,7 +166,7 @@ class DistributionSeries(Recorder):
         """Give the observations in the `seconds` before `now`."""
         start = now - seconds
         count, total, low, high, packed = 0, 0.0, math.inf, -math.inf, list[Packed]()
-        covers_since = self.born
+        covers_since = self._family.born
         with self._family.lock:
             last_at, last, open_sum, open_min, open_max, buckets = (
                 self._last_at, self._last, self._sum, self._min, self._max, {**self._buckets},
@@ -177,32 +196,26 @@ class DistributionSeries(Recorder):
         with self._family.lock:
             rows = [] if self._closed is None else self._closed.rows()[1 - RECENT_POINTS :]
             points = [Point(end, total / count) for end, count, total, *_ in rows]
-            count, total = sum(self._buckets.values()), self._sum
-            return [*points, Point(self._last_at, total / count)] if count else points
+            buckets, total, last_at = {**self._buckets}, self._sum, self._last_at  # one moment: see `recorder`
+            return [*points, Point(last_at, total / sum(buckets.values()))] if buckets else points
 
-    def absorb(self, removed: "DistributionSeries") -> None:
-        """Take over all that `removed` observed, and when; it is left empty and marked as removed.
-
-        What its metric observed as a whole stays the same, in every window.
-        """
-        with self._family.lock:
-            removed._rolls_at = GONE  # from here on nobody adds to it
-            latest = max((self._last_at, self._last), (removed._last_at, removed._last))
-            (mine, my_buckets), (theirs, their_buckets) = self.exponential(), removed.exponential()
-            gone = [s._closed.gone for s in (self, removed) if s._closed is not None and s._closed.gone is not None]
-            slots = sorted(self._slots() + removed._slots(), key=lambda slot: slot[0])
-            for series in (self, removed):
-                DistributionSeries.__init__(series, series.labels, self._family)
-            removed._rolls_at = GONE
-            self._family.exemplars.pop(removed, None)
+    @classmethod
+    def joined(cls, family: Family, parts: "Sequence[DistributionSeries]") -> "DistributionSeries":
+        """Give one series that observed all that `parts` did, and when. They are left as they are."""
+        whole = cls(NO_LABELS, family)
+        with family.lock:
+            observed = [part.exponential() for part in parts]
+            gone = [s._closed.gone for s in parts if s._closed is not None and s._closed.gone is not None]
             if gone:
-                self._closed = History(_columns(), _FOLDS)
-                self._closed.gone = max(gone, key=lambda slot: slot[0])
-            for slot in slots:
-                self._close(*slot)
-            self._le = [a + b for a, b in zip(mine.counts, theirs.counts, strict=True)]
-            self._ever, self._ever_sum = merge(my_buckets, their_buckets), mine.sum + theirs.sum
-            self._last_at, self._last = latest
+                whole._closed = History(_columns(), _FOLDS)
+                whole._closed.gone = max(gone, key=lambda slot: slot[0])
+            for slot in sorted([slot for part in parts for slot in part._slots()], key=lambda slot: slot[0]):
+                whole._close(*slot)
+            whole._last_at, whole._last = max([(part._last_at, part._last) for part in parts], key=lambda pair: pair[0])
+        whole._le = [sum(counts) for counts in zip(*[totals.counts for totals, _ in observed], strict=True)]
+        whole._ever_sum = sum([totals.sum for totals, _ in observed])
+        whole._ever = pack(pool([packed for _, packed in observed]))
+        return whole
 
     def _slots(self) -> list[tuple[float, int, float, float, float, Packed]]:
         """Give every slot as `_close` takes it, the open one included."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from kailash_monitor.metrics.history import Fold, History, newer
-from kailash_monitor.metrics.recorder import GONE, RECENT_POINTS, Family, Recorder, locked_without_gil
+from kailash_monitor.metrics.recorder import RECENT_POINTS, Family, Recorder, with_gil
 from kailash_monitor.model.labels import Labels
 from kailash_monitor.model.views import Point
 from kailash_monitor.model.window import GaugeWindow
@@ -31,7 +31,6 @@ class GaugeSeries(Recorder):
         self._set_at = -math.inf
         self._closed: History | None = None
 
-    @locked_without_gil
     def set(self, value: float) -> None:
         """Say what the value is now; one that is not finite is dropped and counted."""
         clock = self._now
@@ -46,35 +45,49 @@ class GaugeSeries(Recorder):
             self._sum += value
             self._count += 1.0  # adding floats is faster
         else:
-            self._set_slowly(value, lambda last, number: number)
+            self._set_slowly(value)
+
+    def _set_slowly(self, value: float) -> None:
+        self._change(value, _set)
+
+    set = with_gil(set, _set_slowly)
 
     def add(self, delta: float) -> None:
-        """Move the value by `delta`; it begins at 0."""
-        self._set_slowly(delta, lambda last, number: last + number)
+        """Move the value by `delta`; it begins at 0. What would make it infinite is dropped and counted."""
+        self._change(delta, operator.add)
 
-    def _set_slowly(self, value: float, change: Callable[[float, float], float]) -> None:
+    def _change(self, value: float, change: Callable[[float, float], float]) -> None:
         number = self._number(value)
         if number is None:
             return
-        with self._family.lock:
-            series = self._family.readmit(self) if self.removed else self
-            assert isinstance(series, GaugeSeries)
-            series._put(number, change)
+        if not self._family.record(lambda: self._present()._put(number, change)):
+            self._family.refuse(value, "too large: the value would be infinite")
 
-    def _put(self, number: float, change: Callable[[float, float], float]) -> None:
-        at, value = self._now(), change(self._last, number)
-        if at < self._rolls_at:
-            self._min, self._max = min(self._min, value), max(self._max, value)
-            self._last, self._set_at, self._sum, self._count = value, at, self._sum + value, self._count + 1
-            return
+    def _present(self) -> "GaugeSeries":
+        series = self._family.readmit(self) if self.removed else self
+        assert isinstance(series, GaugeSeries)
+        return series
+
+    def _put(self, number: float, change: Callable[[float, float], float]) -> bool:
+        at, ends = self._now(), self._rolls_at
         self._rolls_at = -math.inf  # from here on, whoever is about to record waits for the lock
-        if self._count:
+        value = change(self._last, number)
+        if math.isinf(value):
+            self._rolls_at = ends
+            return False
+        was, closes = self._open(), self._set_at
+        if at < ends:
+            self._min, self._max = min(self._min, value), max(self._max, value)
+            self._last, self._set_at, self._sum, self._count = value, at, self._sum + value, self._count + 1.0
+            self._rolls_at = ends
+            return True
+        self._last, self._sum, self._min, self._max, self._set_at, self._count = value, value, value, value, at, 1.0
+        if was[_COUNT]:
             if self._closed is None:
                 self._closed = History(tuple(array("d") for _ in _FOLDS), _FOLDS)
-            self._closed.append(self._set_at, self._open(), self._family.retention)
-        self._last = self._sum = self._min = self._max = value
-        self._set_at, self._count = at, 1.0
+            self._closed.append(closes, was, self._family.retention)
         self._rolls_at = self._family.second_end(at)
+        return True
 
     def _open(self) -> tuple[float, float, float, float, float]:
         return (self._last, self._min, self._max, self._sum, self._count)
@@ -100,8 +113,8 @@ class GaugeSeries(Recorder):
         with self._family.lock:
             open_slot, set_at = self._open(), self._set_at
             if not open_slot[_COUNT]:
-                return GaugeWindow(start, now, self.born)
-            covers_since: float = self.born
+                return GaugeWindow(start, now, self._family.born)
+            covers_since: float = self._family.born
             in_force: float | None = None
             inside: list[tuple[float, ...]] = []
             closed = self._closed
@@ -139,8 +152,6 @@ class GaugeSeries(Recorder):
             points = [Point(end, last) for end, last, *_ in rows]
             return [*points, Point(self._set_at, self._last)] if self._count else points
 
-    def retire(self) -> None:
-        """Mark the series as removed: what it last said is true no more."""
-        with self._family.lock:
-            self._rolls_at = GONE
-            self._count, self._closed, self._set_at, self._last = 0.0, None, -math.inf, 0.0
+
+def _set(last: float, number: float) -> float:
+    return number

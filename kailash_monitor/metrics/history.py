@@ -58,12 +58,17 @@ class History:
     def append(self, end: float, row: Sequence[Value], retention: float) -> None:
         """Add the slot that has just been closed; let go what ended before the retention.
 
-        One that seems older than the last is as old: threads may be some microseconds late.
+        One that seems older than the last is as old: threads may be some microseconds late. One of the same second as the
+        last becomes one with it.
         """
-        self.ends.append(max(end, self.ends[-1]) if self.ends else end)
+        ends, end = self.ends, max(end, self.ends[-1]) if self.ends else end
+        ends.append(end)
         for column, value in zip(self.columns, row, strict=True):
             column.append(value)
-        self._pass_on()
+        if self._sizes[0] and math.floor(ends[-2]) == math.floor(end):
+            self._fold(len(ends) - 2)  # of the same second: there is one slot for each
+        else:
+            self._pass_on()
         horizon = end - retention
         while self.ends[0] < horizon:
             self.gone = (self.ends.pop(0), *[column.pop(0) for column in self.columns])

@@ -1,9 +1,10 @@
 """A metric: one name, its series, and what all of them say together."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Final, Protocol, TypeVar
 
 from kailash_monitor.clock import Clock
@@ -34,8 +35,8 @@ KNOWN_PER_SERIES: Final = 2
 SWEEPS_PER_TTL: Final = 8
 """How often in a `ttl` one looks for series that are over it: they stay an eighth longer at most."""
 
-GIVEN_UP_AT_ONCE: Final = 8
-"""Adding one series to the total of the removed takes up to a millisecond; the rest waits for the next time."""
+GIVEN_UP_AT_ONCE: Final = 2
+"""Adding one series to the total of the removed takes up to some milliseconds; the rest waits for the next time."""
 
 
 class MetricOwner(Protocol):
@@ -111,6 +112,7 @@ class Metric(Reads):
         self._known: dict[tuple[tuple[str, object], ...], Series] = {}  # by labels as they are given; texts only
         self._reported: set[str] = set()
         self._sweep_at = -math.inf
+        self._forgotten = -math.inf  # when a series was last touched of those that were given up for their ttl
         self._kept_overflowed = False  # kept label values are past the limit themselves
 
     def __repr__(self) -> str:
@@ -151,7 +153,9 @@ class Metric(Reads):
             series = self._remember(items, self._find(labels or {}))
         if series.__class__ is not kind:
             raise self.wrong_kind(kind)
-        return series  # pyright: ignore[reportReturnType]  # of that very class
+        if series.removed:
+            series = self._remember(items, self._find(labels or {}))
+        return series  # type: ignore[return-value]  # of that very class
 
     def child_of(self, texts: tuple[str, ...], kind: type[T]) -> T:
         """Give the series of these values of the declared labels, made on first use; past the limit, the overflow series."""
@@ -199,7 +203,9 @@ class Metric(Reads):
         """
         if OVERFLOW in series.labels:
             return series
-        if len(self._known) < KNOWN_PER_SERIES * self._owner.max_series and all(type(value) is str for _, value in items):
+        if all(type(value) is str for _, value in items):
+            if len(self._known) >= KNOWN_PER_SERIES * self._owner.max_series:
+                self._known.clear()  # most are of series that are gone
             self._known[items] = series
         return series
 
@@ -284,29 +290,42 @@ class Metric(Reads):
             series = self.children.get(key)
             if series is None or isinstance(series, CallbackSeries):
                 return False
-            self._give_up([(key, series)])
+            self._give_up({key: series})
             return True
 
     def clear(self) -> None:
-        """Forget all series and what they counted, the metric's total included. A callback goes on."""
+        """Forget all series and what they counted, the metric's total included: it begins anew. A callback goes on."""
         with self._family.lock:
-            recorded = [(k, s) for k, s in self.children.items() if not isinstance(s, CallbackSeries)]
-            overflow = [(labels, s) for labels, s in self._overflow.items() if not isinstance(s, CallbackSeries)]
+            for series in (*self.children.values(), *self._overflow.values()):
+                if not isinstance(series, CallbackSeries):
+                    series.remove()
+            callback = self.callback
+            self.children.clear()
+            if callback is not None:
+                self.children[()] = callback
             self._overflow.clear()
-            self._give_up([*recorded, *overflow])
-            self._retired = None
+            self._known.clear()
             self._index.clear()
+            self._retired = None
+            self._family.born = self._owner.clock.now()
 
-    def _give_up(self, series: Iterable[tuple[object, CounterSeries | GaugeSeries | DistributionSeries]]) -> None:
-        for key, one in series:
-            self.children.pop(key, None)
+    def _give_up(self, series: Mapping[object, CounterSeries | GaugeSeries | DistributionSeries]) -> None:
+        """Take the series out; what they counted becomes part of the metric's total.
+
+        That is a new object, and the old ones are left as they are: whoever has just taken hold of them to read the metric
+        as a whole reads what it was.
+        """
+        retired = () if self._retired is None else (self._retired,)
+        counters = [one for one in (*retired, *series.values()) if isinstance(one, CounterSeries)]
+        distributions = [one for one in (*retired, *series.values()) if isinstance(one, DistributionSeries)]
+        for key, one in series.items():
+            one.remove()
+            del self.children[key]
             self._index.discard(one)
-            if isinstance(one, GaugeSeries):
-                one.retire()
-                continue
-            if self._retired is None:
-                self._retired = type(one)(NO_LABELS, self._family)
-            self._retired.absorb(one)  # type: ignore[arg-type]  # of the same class: they are one metric's
+        if counters:
+            self._retired = CounterSeries.joined(self._family, counters)
+        elif distributions:
+            self._retired = DistributionSeries.joined(self._family, distributions)
         self._known = {
             items: one for items, one in self._known.items() if isinstance(one, CallbackSeries) or not one.removed
         }
@@ -338,14 +357,16 @@ class Metric(Reads):
             return
         with self._family.lock:
             horizon = now - ttl
-            over = [
-                (key, series)
+            over = {
+                key: series
                 for key, series in self.children.items()
                 if not isinstance(series, CallbackSeries) and max(series.touched_at, series.born) < horizon
-            ]
-            self._sweep_at = now if len(over) > GIVEN_UP_AT_ONCE else now + ttl / SWEEPS_PER_TTL
-            if over:
-                self._give_up(over[:GIVEN_UP_AT_ONCE])
+            }
+            some = dict(islice(over.items(), GIVEN_UP_AT_ONCE))
+            self._sweep_at = now if len(over) > len(some) else now + ttl / SWEEPS_PER_TTL
+            if some:
+                self._forgotten = max(self._forgotten, *[series.touched_at for series in some.values()])
+                self._give_up(some)
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -364,21 +385,32 @@ class Metric(Reads):
             return self._index.groups(match, by)
 
     def _everything(self) -> list[Series]:
-        retired = self._retired
-        return self.series if retired is None else [*self.series, retired]
+        self._sweep()
+        with self._family.lock:  # series and what was removed of one moment: nothing is read twice, or not at all
+            retired = self._retired
+            return self.series if retired is None else [*self.series, retired]
 
     def empty_window(self, seconds: float, now: float, told_apart_by: Sequence[str] = ()) -> Window:
-        """Give the window of a label set that nobody has recorded; partial where it may be past the limit."""
-        keep = () if self._kept_overflowed else self.definition.keep
-        partial = self.overflowed > 0 and any(name not in keep for name in told_apart_by)
-        start, born = now - seconds, self._family.born
+        """Give the window of a label set that nobody has recorded.
+
+        It is partial where such a label set may have been recorded past the limit in that time, and covers only what came
+        after those that were given up.
+        """
+        self._sweep()
+        start, covers_since, partial = now - seconds, self._family.born, False
+        if told_apart_by:
+            keep = () if self._kept_overflowed else self.definition.keep
+            covers_since = max(covers_since, self._forgotten)
+            partial = any(name not in keep for name in told_apart_by) and any(
+                series.touched_at > start for series in self._overflow.copy().values()
+            )
         match self.metric_type:
             case MetricType.COUNTER:
-                return CounterWindow(start, now, born, partial=partial)
+                return CounterWindow(start, now, covers_since, partial=partial)
             case MetricType.GAUGE:
-                return GaugeWindow(start, now, born, partial=partial)
+                return GaugeWindow(start, now, covers_since, partial=partial)
             case MetricType.HISTOGRAM | MetricType.TIMER:
-                return DistributionWindow(start, now, born, partial=partial)
+                return DistributionWindow(start, now, covers_since, partial=partial)
 
     def window(
         self, window: Duration | None = None, match: Mapping[str, str] | None = None, now: float | None = None

@@ -53,7 +53,7 @@ class PerformanceMetrics(MetricsCollector):
         self._operations.inc(name)
         if not success:
             self._errors.inc(name)
-        if duration_ms > SLOW_MS:
+        if isinstance(duration_ms, int | float) and duration_ms > SLOW_MS:
             self._slow.inc(name)
 
     def update_system_metrics(self, memory_mb: float, cpu_percent: float, rps: float) -> None:
@@ -62,9 +62,10 @@ class PerformanceMetrics(MetricsCollector):
             self._memory_limit = memory_limit()
         self._cpu.set(cpu_percent)
         self._throughput.set(rps)
-        self._memory_used.set(memory_mb * _MEGABYTE)
-        if self._memory_limit:
-            self._memory_usage.set(100.0 * memory_mb * _MEGABYTE / self._memory_limit)
+        used = memory_mb * _MEGABYTE if isinstance(memory_mb, int | float) else memory_mb  # what is none, the gauge refuses
+        self._memory_used.set(used)
+        if self._memory_limit and isinstance(used, int | float):
+            self._memory_usage.set(100.0 * used / self._memory_limit)
 
     def get_p95_response_time(self, window: Duration = "1h") -> float | None:
         """Give the time in milliseconds that 95 % of the operations did not exceed; None without data."""

@@ -1,9 +1,11 @@
 """What every series that records has in common, and why most recordings take no lock.
 
 With the GIL, a thread can lose its turn only after a call or at a jump backwards. A recording therefore makes its calls
-first (the clock, the bucket) and then changes its slot in one go, which no other recording can interleave; a read takes its
-copy in one expression without a call. What rolls a slot over is rare, and holds the lock. Without the GIL, every recording
-holds the lock. Numbers other than floats and ints may run Python code when they are added, and go the slow way as well.
+first (the clock, the bucket) and then looks at its slot and changes it in one go, which no other recording can interleave; a
+read takes its copy in one expression without a call. What rolls a slot over is rare, holds the lock, and first closes the
+door: once the slot's end is moved to minus infinity, whoever is about to record waits for the lock as well. Without the GIL,
+every recording takes the lock. Numbers other than floats and ints may run Python code when they are added, and go the slow
+way as well.
 """
 
 import functools
@@ -20,7 +22,7 @@ from kailash_monitor.model.exemplar import MAX_CHARACTERS, Exemplar
 from kailash_monitor.model.labels import Labels, valid_label_name
 from kailash_monitor.model.window import Window
 
-__all__ = ["GIL", "GONE", "HUGE", "RECENT_POINTS", "Family", "Recorder", "Refuse", "locked_without_gil"]
+__all__ = ["GIL", "GONE", "HUGE", "RECENT_POINTS", "Family", "Recorder", "Refuse", "with_gil"]
 
 RECENT_POINTS: Final = 60
 """How many points of the recent past a series gives: enough for a sparkline."""
@@ -59,6 +61,27 @@ class Family:
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     _end: float = 0.0
+    _recording: bool = False
+    _deferred: list[Callable[[], bool]] = field(default_factory=list[Callable[[], bool]])
+
+    def record(self, record: Callable[[], bool]) -> bool:
+        """Call `record` with the lock held, and give what it gives.
+
+        The lock lets its own thread in again, such as a signal handler or a finalizer that records too: that waits until
+        what it interrupted is done.
+        """
+        with self.lock:
+            if self._recording:
+                self._deferred.append(record)
+                return True
+            self._recording = True
+            try:
+                done = record()
+                while self._deferred:
+                    self._deferred.pop(0)()
+            finally:
+                self._recording = False
+            return done
 
     def second_end(self, at: float) -> float:
         """Give the end of the second of `at`: the same object to all series that ask in it, which halves their floats."""
@@ -88,9 +111,15 @@ class Recorder(Reads):
         """Whether it is no part of its metric any more."""
         return math.isnan(self._rolls_at)
 
+    def remove(self) -> None:
+        """Make it no part of its metric any more. What it has is still there to be read: somebody may be about to."""
+        self._rolls_at = GONE
+
     def readmit(self, now: float) -> None:
-        """Make it part of its metric again, from now on."""
-        self._rolls_at, self.born = -math.inf, now
+        """Make it part of its metric again, from now on, and without what it had."""
+        self._family.exemplars.pop(self, None)
+        type(self).__init__(self, self.labels, self._family)
+        self.born = now
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.labels!r}>"
@@ -125,14 +154,6 @@ class Recorder(Reads):
         return Exemplar(found, value, self._now())
 
 
-def locked_without_gil(record: F, *, gil: bool = GIL) -> F:
-    """Give `record` as it is where there is a GIL, else holding the family's lock."""
-    if gil:
-        return record
-
-    @functools.wraps(record)
-    def locked(self: Recorder, *args: Any, **options: Any) -> None:  # Any: the arguments of `record`
-        with self._family.lock:
-            record(self, *args, **options)
-
-    return locked  # type: ignore[return-value]  # the same signature
+def with_gil(fast: F, otherwise: F, *, gil: bool = GIL) -> F:
+    """Give `fast`, which takes no lock, where there is a GIL; else `otherwise`, which takes it, under the same name."""
+    return fast if gil else functools.wraps(fast)(otherwise)  # type: ignore[return-value]  # of the same signature

@@ -1,6 +1,7 @@
 """The registry: collectors by name, and the default one that the whole program shares."""
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -28,6 +29,9 @@ __all__ = [
 ]
 
 T = TypeVar("T", bound=MetricsCollector)
+
+UNTOLD: Final = 100
+"""Sentences that are kept for an observer: each is said once, so there are few."""
 
 WALL_CLOCK_MOVED: Final = 0.1
 """Seconds: far more than two readings of two clocks are apart."""
@@ -67,7 +71,8 @@ class MetricsRegistry:
             )
         self.namespace: Final = namespace
         self.clock: Final = clock
-        self.observer: Observer | None = None
+        self._observer: Observer | None = None
+        self._untold: deque[tuple[str, str]] = deque(maxlen=UNTOLD)
         self._collectors: dict[str, MetricsCollector] = {}
         self._lock = threading.RLock()  # guards the collectors and the names against concurrent changes
         self._failed: set[tuple[str, str]] = set()
@@ -197,11 +202,12 @@ class MetricsRegistry:
 
     def collector(self, name: str, max_series: int = DEFAULT_MAX_SERIES) -> MetricsCollector:
         """Give the collector called `name`, made and registered now if there is none."""
-        found = self._collectors.get(name)
-        if found is None:
-            found = MetricsCollector(max_series, clock=self.clock)
-            self.register_collector(name, found)
-        return found
+        with self._lock:
+            found = self._collectors.get(name)
+            if found is None:
+                found = MetricsCollector(max_series, clock=self.clock)
+                self.register_collector(name, found)
+            return found
 
     def get_collector(self, name: str) -> MetricsCollector | None:
         """Give the collector called `name`, None where there is none."""
@@ -253,10 +259,23 @@ class MetricsRegistry:
             )
         return b"".join(renderers[format](self.snapshot())).decode()
 
+    @property
+    def observer(self) -> Observer | None:
+        """Who is told what the operator should know; a manager has it logged, unless somebody is set."""
+        return self._observer
+
+    @observer.setter
+    def observer(self, observer: Observer | None) -> None:
+        self._observer = observer
+        while observer is not None and self._untold:
+            observer(*self._untold.popleft())
+
     def report(self, collector: str, text: str) -> None:
-        """Hand a sentence for the operator to the observer, if there is one."""
-        if self.observer is not None:
-            self.observer(collector, text)
+        """Hand a sentence for the operator to the observer; the last 100 are kept until there is one."""
+        if self._observer is None:
+            self._untold.append((collector, text))
+        else:
+            self._observer(collector, text)
 
 
 _default: MetricsRegistry | None = None

@@ -4,11 +4,13 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import Enum
 from typing import Final
 
 from kailash_monitor.clock import SYSTEM_CLOCK, Clock
 from kailash_monitor.metrics.collector import DEFAULT_MAX_SERIES, MetricsCollector
 from kailash_monitor.model.durations import Duration, parse_duration
+from kailash_monitor.model.labels import label_value
 from kailash_monitor.model.severity import MetricSeverity
 from kailash_monitor.model.window import CounterWindow
 
@@ -22,11 +24,11 @@ _KINDS: Final = ("sql_injection", "code_injection", "path_traversal", "credentia
 
 @dataclass(frozen=True, slots=True)
 class SecurityEvent:
-    """One violation, with the details that labels and exports must not carry."""
+    """One violation, with the details that labels and exports must not carry. `severity` is its word, such as "high"."""
 
     at: datetime
     violation_type: str
-    severity: MetricSeverity
+    severity: str
     source: str
     details: Mapping[str, object] = field(repr=False)
 
@@ -58,14 +60,19 @@ class SecurityMetrics(MetricsCollector):
         source: str,
         details: Mapping[str, object] | None = None,
     ) -> None:
-        """Count a violation. A type that begins with sql, code, path or credential counts as an attempt of that kind too."""
-        severity = MetricSeverity(severity)  # its word will do as well
-        self._violations.inc(violation_type, severity.value, source)
+        """Count a violation. A type that begins with sql, code, path or credential counts as an attempt of that kind too.
+
+        The word of a severity will do as well; one that is none is counted as it is.
+        """
+        grave = severity.value if isinstance(severity, MetricSeverity) else label_value(severity)
+        kind_of = violation_type.value if isinstance(violation_type, Enum) else label_value(violation_type)
+        self._violations.inc(kind_of, grave, source)
         for kind, attempts in self._attempts.items():
-            if violation_type.startswith(kind.partition("_")[0]):
+            if str(kind_of).startswith(kind.partition("_")[0]):
                 attempts.inc(source)
         at = datetime.fromtimestamp(self.clock.wall(), UTC)
-        self._events.append(SecurityEvent(at, violation_type, severity, source, dict(details or {})))
+        kept = dict(details) if isinstance(details, Mapping) else {} if details is None else {"details": details}
+        self._events.append(SecurityEvent(at, str(kind_of), grave, label_value(source), kept))
 
     def record_blocked_connection(self, source_node: str, target_node: str, reason: str) -> None:
         """Count a connection that was refused."""

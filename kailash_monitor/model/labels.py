@@ -53,11 +53,9 @@ class Labels(Mapping[str, str]):
         return hash(frozenset(zip(self.names, self.texts, strict=True)))
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Labels):
-            return NotImplemented
-        if self.names == other.names:
+        if isinstance(other, Labels) and self.names == other.names:
             return self.texts == other.texts
-        return dict(self) == dict(other)
+        return dict(self) == dict(other) if isinstance(other, Mapping) else NotImplemented
 
     def __repr__(self) -> str:
         return f"{{{self.text()}}}"
@@ -80,7 +78,7 @@ class Labels(Mapping[str, str]):
 
 def label_value(value: object) -> str:
     """Give `value` as the text of a label: lone surrogates replaced, anything over 1 kB cut and told apart by a hash."""
-    text = value if isinstance(value, str) else str(value)
+    text = value if type(value) is str else str.__str__(value) if isinstance(value, str) else str(value)
     if len(text) <= MAX_VALUE_BYTES // 4 and text.isascii():  # nearly every label there is
         return text
     encoded = text.encode("utf-8", "replace")

@@ -126,7 +126,7 @@ def _only(kind: type[W], windows: Iterable[Window]) -> list[W]:
 def _of_counter(condition: Condition, window: CounterWindow) -> Reading:
     match condition.word:
         case "latest":
-            return Value(window.total)
+            return Value(window.total, at_least=window.partial)
         case "rate" | "per_second":
             return Value(window.increase / window.seconds, at_least=not window.complete)
         case _:
@@ -161,8 +161,9 @@ def _of_distribution(condition: Condition, window: DistributionWindow) -> Readin
         case "increase" | "count":
             return Value(float(window.count), at_least=not window.complete)
         case "sum":
-            only_grows = window.min is None or window.min >= 0
-            return Value(window.sum, at_least=not window.complete and only_grows)
+            if not window.complete and window.min is not None and window.min < 0:
+                return Waiting()  # what is not known may have raised or lowered it
+            return Value(window.sum, at_least=not window.complete)
         case "avg":
             value = window.average
         case "min":
@@ -189,7 +190,10 @@ def _worst(condition: Condition, readings: list[Reading]) -> Reading:
 
 
 def _read_shares(rule: AlertRule, part: MetricView, whole: MetricView | None, now: float) -> dict[Labels, Reading]:
-    """A share is judged over what is covered, of the groups that the whole has."""
+    """A share is judged over what is covered, of the groups that the whole has.
+
+    Where label sets past the limit may be missing from the part, it is a lower bound; from the whole, it says nothing.
+    """
     if whole is None:
         raise RuleError(
             f"rule {rule.name!r}",
@@ -198,10 +202,14 @@ def _read_shares(rule: AlertRule, part: MetricView, whole: MetricView | None, no
             expected="record that one as well",
         )
     parts, wholes = _increases(rule, part, now), _increases(rule, whole, now)
+    nothing = merge_counters(_only(CounterWindow, [_empty(rule, part, now)]))
     shares: dict[Labels, Reading] = {}
     for group, of in wholes.items():
-        if of.increase:
-            shares[group] = Value((parts[group].increase if group in parts else 0.0) / of.increase)
+        part_of = parts.get(group, nothing)
+        if of.partial:
+            shares[group] = Waiting()
+        elif of.increase:
+            shares[group] = Value(part_of.increase / of.increase, at_least=part_of.partial)
         else:
             shares[group] = Empty() if of.complete else Waiting()
     return shares
