@@ -23,7 +23,7 @@ from anyio.from_thread import BlockingPortal
 
 from kailash_monitor.channels import NotificationChannel
 from kailash_monitor.engine import AlertManager as AsyncAlertManager
-from kailash_monitor.engine import Delivery, Health, RuleStatus
+from kailash_monitor.engine import Delivery, Health, RuleStatus, Untold
 from kailash_monitor.instrument.source import Source
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.model.alert import Alert
@@ -141,6 +141,10 @@ class AlertManager:
     def deliveries(self) -> list[Delivery]:
         """Give the last attempts to tell a channel."""
         return self._manager.deliveries()
+
+    def untold(self) -> list[Untold]:
+        """Give what channels do not know yet."""
+        return self._manager.untold()
 
     def health(self) -> Health:
         """Say whether it does its work."""

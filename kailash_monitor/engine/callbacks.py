@@ -4,7 +4,7 @@ import asyncio
 import inspect
 from typing import Final, cast
 
-from kailash_monitor.engine.daemon import DaemonCalls
+from kailash_monitor.engine.daemon import DaemonCalls, StillHanging
 from kailash_monitor.metrics import CallbackSeries
 
 __all__ = ["CallbackSource"]
@@ -27,9 +27,10 @@ class CallbackSource:
         try:
             async with asyncio.timeout(self._series.timeout):
                 answer = await self._answer()
-        except TimeoutError:
-            self._series.failed(TimeoutError(f"no answer within {self._series.timeout:g} s"))
-            raise
+        except TimeoutError as error:
+            late = TimeoutError(f"no answer within {self._series.timeout:g} s")
+            self._series.failed(late)
+            raise error if isinstance(error, StillHanging) else late from None
         except Exception as error:
             self._series.failed(error)
             raise

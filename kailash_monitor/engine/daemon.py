@@ -4,21 +4,26 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from functools import partial
 from typing import Any, TypeVar
 
-__all__ = ["DaemonCalls"]
+__all__ = ["DaemonCalls", "DaemonExecutor", "StillHanging"]
 
 T = TypeVar("T")
+
+
+class StillHanging(TimeoutError):
+    """A call was not begun, since as many as may be are under way and have not come back."""
 
 
 class DaemonCalls:
     """Makes calls in threads that end with the process; a pool would wait at exit for a call that never returns.
 
-    At most `limit` calls are under way, the abandoned ones that still hang included; what comes on top is a TimeoutError.
+    At most `limit` calls are under way, the abandoned ones that still hang included; what comes on top is StillHanging.
     """
 
     def __init__(self, limit: int) -> None:
-        self._executor = _DaemonExecutor(limit)
+        self._executor = DaemonExecutor(limit)
 
     async def call(self, function: Callable[..., T], *args: object, seconds: float | None) -> T:
         """Give the result of `function`, called in a thread; TimeoutError after `seconds`, and the thread is left alone."""
@@ -26,25 +31,39 @@ class DaemonCalls:
             return await asyncio.get_running_loop().run_in_executor(self._executor, function, *args)
 
 
-class _DaemonExecutor(Executor):
+class DaemonExecutor(Executor):
+    """A thread for each call, at most `limit` at a time. To be used on the event loop that waits for the results."""
+
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._free = threading.Semaphore(limit)
+        self._places = threading.Semaphore(limit)
+
+    @property
+    def free(self) -> bool:
+        """Whether another call could be begun."""
+        taken = self._places.acquire(blocking=False)
+        if taken:
+            self._places.release()
+        return taken
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:  # Any: as in Executor
         future: Future[T] = Future()
+        loop = asyncio.get_running_loop()
 
         def work() -> None:
+            tell: Callable[[], None]
             try:
-                future.set_result(fn(*args, **kwargs))
+                result = fn(*args, **kwargs)
+                tell = partial(future.set_result, result)
             except BaseException as error:
-                future.set_exception(error)
-            finally:
-                self._free.release()
+                tell = partial(future.set_exception, error)
+            self._places.release()  # before it is told: whoever hears of it may make the next call at once
+            if not loop.is_closed():  # else nobody waits any more, and asyncio would complain
+                tell()
 
         future.set_running_or_notify_cancel()  # from here on it cannot be called off, only abandoned
-        if self._free.acquire(blocking=False):
+        if self._places.acquire(blocking=False):
             threading.Thread(target=work, name="kailash-monitor call", daemon=True).start()
         else:
-            future.set_exception(TimeoutError(f"{self._limit} calls before it still hang"))
+            future.set_exception(StillHanging(f"{self._limit} calls before it still hang"))
         return future

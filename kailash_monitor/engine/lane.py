@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from kailash_monitor.alerting.incident import Incident
 from kailash_monitor.alerting.ledger import (
+    KIND_OF,
     LedgerEntry,
     accepted,
     attempting,
@@ -51,6 +52,10 @@ class Lane:
             repeat_after=incident.rule.notification_interval,
             now=now,
         )
+
+    def to_tell(self, book: AlertBook, now: float) -> NoticeKind | None:
+        """Give the kind of the message that is on its way, or is to be sent now; None where there is none."""
+        return self.message.notice.kind if self.message is not None else KIND_OF.get(self.ask(book, now))
 
     @property
     def finished(self) -> bool:

@@ -10,6 +10,7 @@ from typing import Final, Self
 
 from kailash_monitor.alerting.incident import Incident
 from kailash_monitor.channels import NotificationChannel, channel_name
+from kailash_monitor.channels.text import one_line
 from kailash_monitor.engine.book import AlertBook, alert_of
 from kailash_monitor.engine.completion import Completion
 from kailash_monitor.engine.evaluator import evaluate
@@ -18,8 +19,9 @@ from kailash_monitor.engine.rulebook import RuleBook
 from kailash_monitor.engine.run import Run
 from kailash_monitor.engine.sampler import Sampler, interval_of
 from kailash_monitor.engine.scheduler import Scheduler
-from kailash_monitor.engine.status import Delivery, Health, RuleStatus
-from kailash_monitor.errors import ChannelError, ConfigurationError, LifecycleError
+from kailash_monitor.engine.status import Delivery, Health, RuleStatus, Untold
+from kailash_monitor.engine.task_group import TaskGroup, unmourned
+from kailash_monitor.errors import ChannelError, ConfigurationError, LifecycleError, RuleError
 from kailash_monitor.instrument.source import Source
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.model.alert import Alert
@@ -63,7 +65,7 @@ class AlertManager:
             )
         self.metrics_registry: Final = registry
         self.failure: BaseException | None = None
-        self._stop_timeout = parse_duration(stop_timeout)
+        self._stop_timeout = _stop_timeout(stop_timeout)
         self._clock = registry.clock
         self._lock = threading.RLock()  # guards the rulebook, the book, the postman's rounds and the scheduler's turns
         self._rulebook = RuleBook()
@@ -96,8 +98,14 @@ class AlertManager:
         """Take `rule` on; where the manager runs, it is evaluated at once.
 
         A RuleError where the name is taken, an alert of it would share its id with another rule's, or its condition does
-        not fit the metric.
+        not fit the metric, or it is no AlertRule.
         """
+        if not isinstance(rule, AlertRule):
+            raise RuleError(
+                "AlertManager.add_rule",
+                seen=f"{rule!r} as a rule",
+                expected="an AlertRule; AlertRule.from_mapping makes one",
+            )
         with self._lock:
             self._rulebook.add(rule, self.metrics_registry.get_all_collectors())
             if rule.enabled:
@@ -161,7 +169,7 @@ class AlertManager:
             run = self._run
             if run is None or run.over or run.stopping:
                 run = self._run = Run(loop, after=run)
-                task = loop.create_task(self._supervise(run), name="kailash-monitor")
+                task = unmourned(loop.create_task(self._supervise(run), name="kailash-monitor"))
                 run.keep(task)
         return Completion(run.wait_up)
 
@@ -220,7 +228,7 @@ class AlertManager:
         with self._lock:
             self._book.freeze(self._clock.now())
             self._rulebook.forget_judgements()
-        async with asyncio.TaskGroup() as tasks:
+        async with TaskGroup() as tasks:
             loops = [tasks.create_task(self._sampler.run())]
             await self._sampler.first_samples(FIRST_SAMPLES)
             loops.append(tasks.create_task(self._scheduler.run()))
@@ -288,6 +296,11 @@ class AlertManager:
         with self._lock:
             return list(self._postman.deliveries)
 
+    def untold(self) -> list[Untold]:
+        """Give what channels do not know yet: their messages wait, are under way or failed and will be tried again."""
+        with self._lock:
+            return self._postman.untold()
+
     def health(self) -> Health:
         """Say whether it does its work."""
         with self._lock:
@@ -321,5 +334,15 @@ class AlertManager:
             return Completion.of(self._book.acknowledge(alert_id, author=author))
 
 
+def _stop_timeout(value: Duration) -> float:
+    try:
+        seconds = parse_duration(value)
+    except ValueError as error:
+        raise ConfigurationError("AlertManager", seen=f"stop_timeout {error}", expected="a duration") from None
+    if seconds < 0:
+        raise ConfigurationError("AlertManager", seen=f"stop_timeout = {value!r}", expected="a duration not negative")
+    return seconds
+
+
 def _log_report(collector: str, text: str) -> None:
-    _logger.warning("collector %r: %s", collector, text)
+    _logger.warning("collector %r: %s", collector, one_line(text))

@@ -13,6 +13,7 @@ from typing import Final
 from kailash_monitor.alerting.incident import AlertKey, Incident
 from kailash_monitor.alerting.ledger import KIND_OF
 from kailash_monitor.channels import NotificationChannel
+from kailash_monitor.channels.text import one_line
 from kailash_monitor.clock import Clock
 from kailash_monitor.delivery.backoff import Backoff
 from kailash_monitor.delivery.message import Done, GivenUp, Message, TryAgain, Verdict, after_attempt
@@ -20,10 +21,11 @@ from kailash_monitor.engine.attempt import attempt
 from kailash_monitor.engine.book import AlertBook, alert_of
 from kailash_monitor.engine.daemon import DaemonCalls
 from kailash_monitor.engine.lane import Lane
-from kailash_monitor.engine.status import Delivery
+from kailash_monitor.engine.status import Delivery, Untold
+from kailash_monitor.engine.task_group import TaskGroup
 from kailash_monitor.engine.wakeup import call_on
 from kailash_monitor.model.alert import AlertStatus
-from kailash_monitor.model.notice import Notice
+from kailash_monitor.model.notice import Notice, NoticeKind
 from kailash_monitor.model.reason import Reason
 
 __all__ = ["Postman"]
@@ -78,7 +80,7 @@ class Postman:
         self._rounds: dict[str, _Round] = {}
         self._pushes = 0  # keeps the heap from comparing alerts
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._tasks: asyncio.TaskGroup | None = None
+        self._tasks: TaskGroup | None = None
         self._settled: asyncio.Event | None = None
 
     @property
@@ -93,6 +95,17 @@ class Postman:
                 for key in [key for key, lane in a_round.lanes.items() if lane.finished]:
                     del a_round.lanes[key]
             return {key for a_round in self._rounds.values() for key in a_round.lanes}
+
+    def untold(self) -> list[Untold]:
+        """Give what the channels are still to be told; a repeat tells nothing new."""
+        with self._lock:
+            now = self._clock.now()
+            return [
+                Untold(channel=name, alert_id=key.id, kind=kind)
+                for name, a_round in self._rounds.items()
+                for key, lane in a_round.lanes.items()
+                if (kind := lane.to_tell(self._book, now)) is not None and kind is not NoticeKind.REPEAT
+            ]
 
     def add(self, name: str, channel: NotificationChannel) -> None:
         """Take a channel on; it hears of what fires at the next evaluation."""
@@ -127,7 +140,7 @@ class Postman:
         """Serve all channels until cancelled."""
         self._loop, self._settled = asyncio.get_running_loop(), asyncio.Event()
         try:
-            async with asyncio.TaskGroup() as self._tasks:
+            async with TaskGroup() as self._tasks:
                 for a_round in list(self._rounds.values()):
                     self._tasks.create_task(self._serve(a_round), name=f"kailash-monitor {a_round.name}")
                 await asyncio.Event().wait()  # channels may be added at any time
@@ -141,7 +154,7 @@ class Postman:
     async def _serve(self, a_round: _Round) -> None:
         wake = a_round.wake = asyncio.Event()
         try:
-            async with asyncio.TaskGroup() as attempts:
+            async with TaskGroup() as attempts:
                 while True:
                     wake.clear()
                     while (begun := self._begin_next(a_round, self._clock.now())) is not None:
@@ -222,12 +235,18 @@ class Postman:
                         "channel %r could not take %s of %s: %s; trying again",
                         channel,
                         message.notice.kind.value,
-                        alert.id,
-                        why,
+                        one_line(alert.id),
+                        one_line(why),
                     )
             case GivenUp(why=why):
                 outcome = "given up"
-                _logger.error("channel %r was not told %s of %s: %s", channel, message.notice.kind.value, alert.id, why)
+                _logger.error(
+                    "channel %r was not told %s of %s: %s",
+                    channel,
+                    message.notice.kind.value,
+                    one_line(alert.id),
+                    one_line(why),
+                )
         self.deliveries.append(
             Delivery(at=at, channel=channel, notice=message.notice, outcome=outcome, attempt=tried, why=why)
         )

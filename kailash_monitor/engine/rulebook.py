@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from kailash_monitor.alerting.incident import Incident, State
+from kailash_monitor.channels.text import one_line
 from kailash_monitor.engine.evaluator import Evaluation
 from kailash_monitor.engine.scheduler import Turn
 from kailash_monitor.engine.status import RuleStatus
@@ -74,7 +75,7 @@ class RuleBook:
         error = "; ".join([*(f"{where}: {what}" for where, what in evaluation.failed.items()), *wrong]) or None
         before = self._judged.get(rule.name)
         if error and (before is None or before.error != error):
-            _logger.warning("rule %r cannot be judged: %s", rule.name, error)
+            _logger.warning("rule %r cannot be judged: %s", rule.name, one_line(error))
         values = [reading.value for reading in evaluation.readings.values() if isinstance(reading, Value)]
         worst = (max if rule.condition.wants_high else min)(values, default=None)
         self._judged[rule.name] = _Judged(now, worst, error)

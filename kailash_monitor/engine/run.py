@@ -31,7 +31,8 @@ class Run:
         self._process = os.getpid()
 
     def keep(self, task: asyncio.Task[None]) -> None:
-        """Hold on to the task that does the work until it is done."""
+        """Hold on to the task that does the work until it is done, or its loop is closed."""
+        _at_work.difference_update([other for other in _at_work if other.get_loop().is_closed()])
         _at_work.add(task)
         task.add_done_callback(_at_work.discard)
 

@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
+from kailash_monitor.channels.text import one_line
 from kailash_monitor.engine.callbacks import CallbackSource
-from kailash_monitor.engine.daemon import DaemonCalls
+from kailash_monitor.engine.daemon import DaemonCalls, StillHanging
+from kailash_monitor.engine.task_group import TaskGroup
 from kailash_monitor.engine.wakeup import call_on
 from kailash_monitor.errors import ConfigurationError
 from kailash_monitor.instrument.source import Source
@@ -50,7 +52,7 @@ class Sampler:
         self._sources: list[tuple[Source, float]] = []
         self._first: list[asyncio.Event] = []
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._tasks: asyncio.TaskGroup | None = None
+        self._tasks: TaskGroup | None = None
 
     @property
     def sources(self) -> list[Source]:
@@ -66,7 +68,7 @@ class Sampler:
         """Sample until cancelled."""
         self._loop = asyncio.get_running_loop()
         try:
-            async with asyncio.TaskGroup() as self._tasks:
+            async with TaskGroup() as self._tasks:
                 for source, every in list(self._sources):
                     self._begin(source, every, SAMPLE_SECONDS, _always)
                 for name, series in self._registry.watch_callbacks(self._ask):
@@ -104,8 +106,10 @@ class Sampler:
             begun = self._clock.now()
             try:
                 await _sample(source, threads, seconds)
+            except StillHanging:
+                pass  # it was told when the call that hangs ran out of time
             except Exception as error:  # the source's code, which may be the user's
-                seen = f"{type(error).__name__}: {error}"
+                seen = one_line(_reason(error, seconds))
                 if seen != trouble:
                     _logger.warning("source %r could not be sampled: %s", source.name, seen)
                 trouble = seen
@@ -129,6 +133,12 @@ def interval_of(source: Source) -> float:
             f"source {source.name!r}", field="every", seen=f"every = {every!r}", expected="seconds above zero"
         )
     return every
+
+
+def _reason(error: Exception, seconds: float | None) -> str:
+    if isinstance(error, TimeoutError):
+        return str(error) or f"no answer within {seconds:g} s"
+    return f"{type(error).__name__}: {error}"
 
 
 async def _sample(source: Sampled, threads: DaemonCalls, seconds: float | None) -> None:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from kailash_monitor.model.notice import Notice
+from kailash_monitor.model.notice import Notice, NoticeKind
 from kailash_monitor.rules import AlertRule
 
-__all__ = ["Delivery", "Health", "RuleStatus"]
+__all__ = ["Delivery", "Health", "RuleStatus", "Untold"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,15 @@ class Delivery:
     outcome: str
     attempt: int
     why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Untold:
+    """Something a channel does not know yet: that an alert fires, or, where it was told so, that it is over."""
+
+    channel: str
+    alert_id: str
+    kind: NoticeKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
