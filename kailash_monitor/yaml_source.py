@@ -11,6 +11,9 @@ __all__ = ["Node", "Scalar", "parse_yaml"]
 MAX_NODES: Final = 100_000
 """A rule file of thousands of rules has fewer; aliases of aliases ("a billion laughs") have more."""
 
+MAX_DEPTH: Final = 100
+"""How deep lists and mappings may stand in each other; people's files have five levels."""
+
 Scalar = str | int | float | bool | None
 
 
@@ -61,7 +64,7 @@ def parse_yaml(text: str, source: str) -> Node:
     """Read one YAML document from `source`, which errors name.
 
     A ConfigurationError tells the line and column of a syntax error, a key that stands twice or is no text, a tag beyond
-    plain YAML, a second document, or a document that is far too large.
+    plain YAML, a second document, or a document that is far too large, too deep, or contains itself.
     """
     try:
         import yaml
@@ -78,8 +81,12 @@ def parse_yaml(text: str, source: str) -> Node:
         raise ConfigurationError(where, seen=error.problem or "no YAML", expected="one YAML document") from None
     except yaml.YAMLError as error:
         raise ConfigurationError(source, seen=str(error).replace("\n", " "), expected="text") from None
-    except RecursionError:
-        raise ConfigurationError(source, seen="a document that contains itself", expected="no such alias") from None
+    except RecursionError:  # PyYAML's own, long after MAX_DEPTH
+        raise ConfigurationError(source, seen="values that are nested too deeply", expected=_NO_DEEPER) from None
+
+
+_NO_DEEPER: Final = f"at most {MAX_DEPTH} levels"
+_COLLECTIONS: Final = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 
 class _Reader:
@@ -89,19 +96,32 @@ class _Reader:
         self._source = source
         self._loader = loader
         self._left = MAX_NODES
+        self._around: list[Any] = []  # the lists and mappings in which we are
 
     def node(self, node: Any) -> Node:  # Any: as above
         self._left -= 1
         if self._left < 0:
             raise self._wrong(node, f"more than {MAX_NODES} values", "split the file")
         line = node.start_mark.line + 1
-        match node.id:
-            case "mapping":
-                return self._mapping(node, line)
-            case "sequence":
-                return Node([self.node(item) for item in node.value], line, {})
-            case _:
-                return Node(self._scalar(node), line, {})
+        if node.id == "scalar":
+            return Node(self._scalar(node), line, {})
+        self._enter(node)
+        try:
+            return self._mapping(node, line) if node.id == "mapping" else self._sequence(node, line)
+        finally:
+            self._around.pop()
+
+    def _enter(self, node: Any) -> None:  # Any: as above
+        if node.tag not in _COLLECTIONS:
+            raise self._wrong(node, f"the tag {node.tag!r}", "plain YAML has no such tag")
+        if any(node is outer for outer in self._around):
+            raise self._wrong(node, "a value that contains itself", "no such alias")
+        if len(self._around) >= MAX_DEPTH:
+            raise self._wrong(node, "values that are nested too deeply", _NO_DEEPER)
+        self._around.append(node)
+
+    def _sequence(self, node: Any, line: int) -> Node:  # Any: as above
+        return Node([self.node(item) for item in node.value], line, {})
 
     def _mapping(self, node: Any, line: int) -> Node:  # Any: as above
         entries: dict[str, Node] = {}

@@ -1,15 +1,29 @@
 """The built-in text of a notice: what, how much against what, since when, for how long."""
 
+import re
 from datetime import datetime
+from typing import Final
 
 from kailash_monitor.model.durations import format_duration
 from kailash_monitor.model.notice import Notice, NoticeKind
 
-__all__ = ["headline"]
+__all__ = ["headline", "one_line"]
+
+_UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What would begin a line, command a terminal, turn the direction of writing, or cannot be encoded."""
+
+
+def one_line(text: str) -> str:
+    """Give `text` on one line, with control characters written out: a line break as the two characters `\\n`.
+
+    A label value can be anything a stranger sent. It must neither forge a line of a log nor command the terminal that
+    shows it.
+    """
+    return _UNSAFE.sub(lambda character: ascii(character[0])[1:-1], text)
 
 
 def headline(notice: Notice) -> str:
-    """Give the notice in one line: "FIRING [critical] High CPU usage (0.97, limit 0.9): …"."""
+    """Give the notice in one line, safe to print: "FIRING [critical] High CPU usage (is 0.97, limit 0.9): …"."""
     alert = notice.alert
     parts = [f"{_WORDS[notice.kind]} [{alert.severity.value}] {alert.title}"]
     facts = list(_facts(notice))
@@ -20,7 +34,7 @@ def headline(notice: Notice) -> str:
     if alert.labels:
         parts.append(" {" + ", ".join(f"{name}={value}" for name, value in alert.labels.items()) + "}")
     runbook = alert.annotations.get("runbook")
-    return "".join(parts) + (f" {runbook}" if runbook else "")
+    return one_line("".join(parts) + (f" {runbook}" if runbook else ""))
 
 
 def _facts(notice: Notice) -> list[str]:

@@ -10,6 +10,7 @@ the message was made, in Unix seconds (https://www.standardwebhooks.com).
 """
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
@@ -25,6 +26,12 @@ __all__ = ["WebhookNotificationChannel"]
 
 ATTEMPT_SECONDS: Final = 10.0
 
+_NO_HOST: Final = re.compile(r"[\s\x00-\x1f\x7f]")
+
+_WHERE: Final = "webhook channel"
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+"""What the name of a header is made of (RFC 9110, 5.6.2)."""
+
 
 class WebhookNotificationChannel(DeliveringChannel):
     """Posts each notice as JSON to `webhook_url`, with `headers` added.
@@ -34,20 +41,16 @@ class WebhookNotificationChannel(DeliveringChannel):
     """
 
     def __init__(self, webhook_url: str, headers: Mapping[str, str] | None = None, *, name: str | None = None) -> None:
-        where = "webhook channel"
         parts = _split(webhook_url)
-        if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        if parts is None or parts.scheme not in ("http", "https") or not _is_host(parts.hostname):
             raise ChannelError(
-                where, field="webhook_url", seen="an address that is no URL", expected="use http://… or https://…"
+                _WHERE, field="webhook_url", seen="an address that is no URL", expected="use http://… or https://…"
             )
         for header, value in (headers or {}).items():
-            if any(character in f"{header}{value}" for character in "\r\n\0"):
-                raise ChannelError(
-                    where, field="headers", seen=f"a line break in the header {header!r}", expected="one line"
-                )
+            _check_header(header, value)
         self.name = name
         self._url = webhook_url
-        self._host = parts.hostname
+        self._host = parts.hostname or ""
         self._headers = dict(headers or {})
 
     def __repr__(self) -> str:
@@ -73,7 +76,32 @@ def payload(notice: Notice) -> dict[str, object]:
 
 
 def _split(url: str) -> SplitResult | None:
+    """Give the parts of `url`; a ChannelError where its port is none, None where it is no URL at all."""
     try:
-        return urlsplit(url)
-    except ValueError:  # such as "http://["
+        parts = urlsplit(url)
+    except (ValueError, TypeError, AttributeError):  # such as "http://[", or no text
         return None
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    if port is not None and not 1 <= port <= 65_535:
+        raise ChannelError(
+            _WHERE, field="webhook_url", seen="an address with an impossible port", expected="use a port from 1 to 65535"
+        )
+    return parts
+
+
+def _is_host(host: str | None) -> bool:
+    """Whether a name server could be asked for `host`: parts of 1 to 63 characters (RFC 1035, 2.3.4), without space."""
+    labels = (host or "").removesuffix(".").split(".")
+    return all(0 < len(label) < 64 and not _NO_HOST.search(label) for label in labels)
+
+
+def _check_header(name: str, value: str) -> None:
+    if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+        raise ChannelError(
+            _WHERE, field="headers", seen=f"the header name {name!r}", expected="letters, digits and hyphens, no space"
+        )
+    if not isinstance(value, str) or any(character in value for character in "\r\n\0"):
+        raise ChannelError(_WHERE, field="headers", seen=f"the value of the header {name!r}", expected="a text on one line")

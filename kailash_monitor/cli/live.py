@@ -13,6 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from kailash_monitor.channels.text import one_line
 from kailash_monitor.cli.gauges import Line, main_lines
 from kailash_monitor.cli.logs import LogView
 from kailash_monitor.cli.sparkline import sparkline
@@ -29,6 +30,9 @@ REFRESH: Final = 1.0
 _logger = logging.getLogger("kailash_monitor.cli")
 
 SPARK: Final = 24
+NARROW: Final = 60
+"""Columns below which there is no room for a rule's condition."""
+
 SHOWN_ALERTS: Final = 5
 SHOWN_DELIVERIES: Final = 3
 
@@ -69,6 +73,7 @@ async def _paint(live: Live, manager: AlertManager, address: Listen, log: LogVie
             list(log.lines),
             address=address,
             now=now,
+            width=live.console.width,
         )
         await asyncio.to_thread(live.update, picture, refresh=True)  # painting takes longer than the loop may be held
         await asyncio.sleep(REFRESH)
@@ -83,16 +88,19 @@ def screen(
     *,
     address: Listen,
     now: datetime,
+    width: int,
 ) -> RenderableType:
-    """Give the whole picture."""
+    """Give the whole picture, the most urgent first: a small terminal cuts off what is below."""
     head = Text.assemble(("kailash_monitor", "bold"), f"  http://{address}/metrics  ", ("Ctrl-C ends", "dim"))
     head.no_wrap = True
+    narrow = width < NARROW
+    gap = 1 if narrow else 2
     return Group(
         head,
+        _alerts(alerts, now, gap),
         _metrics(lines),
-        _rules(rules, now),
-        _alerts(alerts, now),
-        _deliveries(deliveries),
+        _rules(rules, now, gap, conditions=not narrow),
+        _deliveries(deliveries, gap),
         Text("\n".join(log), style="dim", overflow="ellipsis", no_wrap=True),
     )
 
@@ -110,23 +118,26 @@ def _metrics(lines: Sequence[Line]) -> RenderableType:
         for line in lines[index::half]:
             high = 1.0 if line.share else None
             spark = sparkline(line.past, width=SPARK, low=0.0, high=high)
-            cells += [line.label, line.value, Text(spark, style="cyan")]
+            cells += [Text(one_line(line.label)), line.value, Text(spark, style="cyan")]
         table.add_row(*cells)
     return Panel(table, title="metrics", title_align="left", border_style="dim")
 
 
-def _rules(rules: Sequence[RuleStatus], now: datetime) -> RenderableType:
-    table = Table.grid(padding=(0, 2), expand=True)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis")
-    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(justify="right", no_wrap=True)
+def _rules(rules: Sequence[RuleStatus], now: datetime, gap: int, *, conditions: bool) -> RenderableType:
+    """A row a rule; its name and its condition share what the numbers leave."""
+    table = Table.grid(padding=(0, gap), expand=True)
+    table.add_column(no_wrap=True, min_width=len("recovering"))
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=3)
+    if conditions:
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=2)
+    table.add_column(justify="right", no_wrap=True, min_width=len("0.123"))
+    table.add_column(justify="right", no_wrap=True, min_width=len("in 60 s"))
     for status in rules:
+        what = Text(one_line(status.error or f"{status.rule.metric_name} {status.rule.condition}"), style="dim")
         table.add_row(
             Text(status.state, style=_STYLES.get(status.state, "")),
-            status.rule.name,
-            Text(status.error or f"{status.rule.metric_name} {status.rule.condition}", style="dim"),
+            Text(status.rule.name),
+            *([what] if conditions else []),
             "" if status.value is None else f"{status.value:.3g}",
             _in(status.next_evaluation, now),
         )
@@ -137,14 +148,15 @@ def _in(at: datetime | None, now: datetime) -> str:
     return "" if at is None else f"in {max(0, round((at - now).total_seconds()))} s"
 
 
-def _alerts(alerts: Sequence[Alert], now: datetime) -> RenderableType:
+def _alerts(alerts: Sequence[Alert], now: datetime, gap: int) -> RenderableType:
     shown = [alert for alert in alerts if alert.status is not AlertStatus.PENDING]
     if not shown:
         return Panel(Text("nothing fires", style="green"), title="alerts", title_align="left", border_style="dim")
     shown.sort(key=lambda alert: (alert.status is AlertStatus.RESOLVED, -alert.severity.rank))
-    table = Table.grid(padding=(0, 2), expand=True)
-    for _ in range(3):
-        table.add_column(no_wrap=True, overflow="ellipsis")
+    table = Table.grid(padding=(0, gap), expand=True)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     table.add_column(justify="right", no_wrap=True)
     for alert in shown[:SHOWN_ALERTS]:
         over = alert.status is AlertStatus.RESOLVED
@@ -153,7 +165,7 @@ def _alerts(alerts: Sequence[Alert], now: datetime) -> RenderableType:
         table.add_row(
             Text(alert.status.value, style="green" if over else "bold red"),
             alert.severity.value,
-            alert.title,
+            Text(one_line(alert.title)),
             f"{ago} ago" if over else f"for {ago}",
         )
     if len(shown) > SHOWN_ALERTS:
@@ -161,16 +173,17 @@ def _alerts(alerts: Sequence[Alert], now: datetime) -> RenderableType:
     return Panel(table, title="alerts", title_align="left", border_style="dim")
 
 
-def _deliveries(deliveries: Sequence[Delivery]) -> RenderableType:
-    table = Table.grid(padding=(0, 2), expand=True)
-    for _ in range(4):
-        table.add_column(no_wrap=True, overflow="ellipsis")
+def _deliveries(deliveries: Sequence[Delivery], gap: int) -> RenderableType:
+    table = Table.grid(padding=(0, gap), expand=True)
+    table.add_column(no_wrap=True)
+    for ratio in (1, 2, 2):
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=ratio)
     for delivery in list(deliveries)[-SHOWN_DELIVERIES:]:
         notice = delivery.notice
         table.add_row(
             f"{delivery.at.astimezone():%H:%M:%S}",
-            delivery.channel,
-            f"{notice.kind.value} {notice.alert.title}",
-            f"{delivery.outcome} {delivery.why}".rstrip(),
+            Text(one_line(delivery.channel)),
+            Text(one_line(f"{notice.kind.value} {notice.alert.title}")),
+            Text(one_line(f"{delivery.outcome} {delivery.why}".rstrip())),
         )
     return Panel(table, title="told", title_align="left", border_style="dim") if deliveries else Text("")

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from logging.handlers import QueueHandler, QueueListener
 from typing import Final
 
+from kailash_monitor.channels.text import one_line
+
 __all__ = ["LogView", "log_to_stdout", "log_to_view"]
 
 WAITING: Final = 10_000
@@ -28,11 +30,18 @@ class LogView(logging.Handler):
     def __init__(self, lines: int = 5) -> None:
         super().__init__()
         self.lines: deque[str] = deque(maxlen=lines)
-        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+        self.setFormatter(_TextLines("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the first line of the record."""
         self.lines.append(self.format(record).partition("\n")[0])
+
+
+class _TextLines(logging.Formatter):
+    """A line a record, whatever is in its message; a traceback follows on lines of its own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
+        return one_line(super().formatMessage(record))
 
 
 class _JsonLines(logging.Formatter):
@@ -65,7 +74,7 @@ class _Lines(logging.StreamHandler):  # type: ignore[type-arg]  # generic only i
 def log_to_stdout(*, as_json: bool) -> Callable[[], None]:
     """Write all records from INFO up to standard output; gives what ends it."""
     lines = _Lines(sys.stdout)
-    lines.setFormatter(_JsonLines() if as_json else logging.Formatter("%(asctime)s %(levelname)-8s %(message)s"))
+    lines.setFormatter(_JsonLines() if as_json else _TextLines("%(asctime)s %(levelname)-8s %(message)s"))
     waiting: queue.Queue[logging.LogRecord] = queue.Queue(WAITING)
     listener = QueueListener(waiting, lines)
     listener.start()

@@ -4,16 +4,22 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import Final
 
+import click
+
+from kailash_monitor.channels.text import one_line
 from kailash_monitor.cli.live import show_live
 from kailash_monitor.cli.logs import LogView
 from kailash_monitor.config import Monitor
+from kailash_monitor.engine import Untold
+from kailash_monitor.model.alert import Alert
+from kailash_monitor.model.notice import NoticeKind
 from kailash_monitor.web import DEFAULT_LISTEN, Listen, Server, Site, serve
 
-__all__ = ["run_monitor"]
+__all__ = ["last_words", "run_monitor"]
 
 PORTS_TRIED: Final = 100
 """How many ports after the default one are tried: more programs than that on one machine want a port of their own."""
@@ -22,11 +28,26 @@ _logger = logging.getLogger("kailash_monitor.cli")
 
 
 def run_monitor(monitor: Monitor, *, listen: Listen | None, seconds: float | None, view: LogView | None) -> None:
-    """Run until SIGINT, SIGTERM or for `seconds`; a second SIGINT ends the process at once.
+    """Run until SIGINT, SIGTERM, SIGHUP or for `seconds`; a second SIGINT ends the process at once.
 
-    With a `view`, show it on the terminal. CannotListen where the address that was asked for cannot be had.
+    With a `view`, show it on the terminal. What still fires and what could not be told is said at the end. CannotListen
+    where the address that was asked for cannot be had.
     """
     asyncio.run(_run(monitor, listen=listen, seconds=seconds, view=view))
+    for line in last_words(monitor.manager.get_active_alerts(), monitor.manager.untold()):
+        if view is None:
+            _logger.warning("%s", line)
+        else:
+            click.echo(line)
+
+
+def last_words(firing: Iterable[Alert], untold: Iterable[Untold]) -> Iterator[str]:
+    """Give a line for each alert that fires at the end, and for each message that did not get through."""
+    for alert in firing:
+        yield one_line(f"still firing: [{alert.severity.value}] {alert.title} ({alert.id})")
+    for message in untold:
+        truth = "is over" if message.kind is NoticeKind.RESOLVED else "fires"
+        yield one_line(f"not told: channel {message.channel!r} has not taken that {message.alert_id} {truth}")
 
 
 async def _run(monitor: Monitor, *, listen: Listen | None, seconds: float | None, view: LogView | None) -> None:
@@ -35,7 +56,7 @@ async def _run(monitor: Monitor, *, listen: Listen | None, seconds: float | None
         async with AsyncExitStack() as running:
             server = await _serve(monitor, listen)
             running.push_async_callback(server.close)
-            _say_hello(monitor, server)
+            _say_hello(monitor, server, by_default=listen is None)
             await running.enter_async_context(manager)
             if view is not None:
                 await running.enter_async_context(show_live(manager, server.address, view))
@@ -52,9 +73,9 @@ async def _serve(monitor: Monitor, listen: Listen | None) -> Server:
     return await serve(site, DEFAULT_LISTEN, try_next=PORTS_TRIED)
 
 
-def _say_hello(monitor: Monitor, server: Server) -> None:
+def _say_hello(monitor: Monitor, server: Server, *, by_default: bool) -> None:
     registry = monitor.manager.metrics_registry
-    if server.address.port != (monitor.listen or DEFAULT_LISTEN).port:
+    if by_default and server.address.port != DEFAULT_LISTEN.port:
         _logger.info("port %s is in use, so port %s it is", DEFAULT_LISTEN.port, server.address.port)
     _logger.info(
         "watching %s by %d rules; metrics on http://%s/metrics",
@@ -66,7 +87,7 @@ def _say_hello(monitor: Monitor, server: Server) -> None:
 
 @contextmanager
 def _stop_signals() -> Iterator[asyncio.Event]:
-    """Give an event that SIGINT and SIGTERM set."""
+    """Give an event that SIGINT, SIGTERM and SIGHUP set."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
     def asked_to_stop(number: int) -> None:
@@ -74,7 +95,9 @@ def _stop_signals() -> Iterator[asyncio.Event]:
             os._exit(130)  # asked twice: not to wait for anything
         stop.set()
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)  # the terminal was closed; ignored under nohup, and then by us as well
     for number in numbers:
         loop.add_signal_handler(number, asked_to_stop, number)
     try:

@@ -3,11 +3,13 @@
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from kailash_monitor.config.schema import (
+    ChannelSettings,
     CollectorSettings,
     CollectorsSettings,
     LogChannelSettings,
@@ -15,12 +17,19 @@ from kailash_monitor.config.schema import (
     Settings,
     ValidationError,
     WebhookChannelSettings,
+    channel_settings,
     keys_of,
+    rule_settings,
 )
 from kailash_monitor.errors import ConfigurationError, InvalidFile
 from kailash_monitor.yaml_source import Node, parse_yaml
 
-__all__ = ["Problems", "load_settings"]
+__all__ = ["Contents", "Problems", "load_contents"]
+
+T = TypeVar("T")
+
+Place = tuple[str | int, ...]
+"""Where something stands in a file: keys and indices, from the outside in."""
 
 _VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
 _SHOWN_OF_CHANNELS: Final = ("type", "level", "name", "enabled")
@@ -39,18 +48,24 @@ class Problems:
         self._source = source
         self._root = root
         self._found: list[tuple[int, str]] = []
+        self._places: list[Place] = []
 
-    def add(self, path: tuple[str | int, ...], text: str) -> None:
+    def add(self, path: Place, text: str) -> None:
         """Note what is wrong at `path`."""
         line = self._root.line_of(path)
         self._found.append((line, f"{self._source}:{line}: {_dotted(path)}: {text}"))
+        self._places.append(path)
 
-    def add_error(self, path: tuple[str | int, ...], error: ConfigurationError) -> None:
+    def within(self, path: Place) -> bool:
+        """Whether anything was noted at `path`, or below it."""
+        return any(place[: len(path)] == path for place in self._places)
+
+    def add_error(self, path: Place, error: ConfigurationError) -> None:
         """Note a definition that was refused, at the field that is at fault."""
         field = (self._key(path, error.field),) if error.field else ()
         self.add((*path, *field), f"{error.seen}; {error.expected}")
 
-    def _key(self, path: tuple[str | int, ...], field: str) -> str:
+    def _key(self, path: Place, field: str) -> str:
         """Give the key by which the file calls `field`."""
         short = _SHORT.get(field, field)
         return short if self._root.has((*path, short)) else field
@@ -61,19 +76,27 @@ class Problems:
             raise InvalidFile([text for _, text in sorted(self._found)])
 
 
-def load_settings(path: Path, environment: Mapping[str, str] | None = None) -> tuple[Settings, Problems]:
-    """Read and check `path`; `${NAME}` in the texts of channels is taken from the environment.
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a file says, and where to note what turns out to be wrong with it.
 
-    Gives the settings, and where to note what turns out to be wrong with them later. InvalidFile lists all problems.
+    `rules` and `channels` hold, by their index in the file, those whose shape is right.
+    """
+
+    settings: Settings
+    problems: Problems
+    rules: Mapping[int, RuleSettings] = field(default_factory=dict[int, RuleSettings])
+    channels: Mapping[int, ChannelSettings] = field(default_factory=dict[int, ChannelSettings])
+
+
+def load_contents(path: Path, environment: Mapping[str, str] | None = None) -> Contents:
+    """Read `path` and check the shape of what it says; `${NAME}` in the texts of channels is taken from the environment.
+
+    What is wrong is noted in the problems of what is given back. InvalidFile where it cannot be read at all.
     """
     source = str(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise InvalidFile([f"{source}: cannot be read: {reason}"]) from None
-    try:
-        root = parse_yaml(text, source)
+        root = parse_yaml(_text(path), source)
     except ConfigurationError as error:
         raise InvalidFile([str(error)]) from None
     problems = Problems(source, root)
@@ -81,23 +104,71 @@ def load_settings(path: Path, environment: Mapping[str, str] | None = None) -> t
     if not isinstance(document, dict):
         problems.add((), "not a mapping; write keys such as 'rules:' and 'channels:'")
         problems.raise_any()
-    variables = os.environ if environment is None else environment
-    document = {
-        **document,
-        "channels": _with_variables(document.get("channels", []), ("channels",), variables, problems),
-    }
+    if "channels" in document:
+        variables = os.environ if environment is None else environment
+        document["channels"] = _with_variables(document["channels"], ("channels",), variables, problems)
+    settings = _settings(document, problems)
+    rules = _each("rules", settings.rules, rule_settings, document, problems)
+    channels = _each("channels", settings.channels, channel_settings, document, problems)
+    _note_doubles("rules", "a second rule of that name", settings.rules, problems)
+    _note_doubles("channels", "a second of that name", settings.channels, problems)
+    return Contents(settings, problems, rules, channels)
+
+
+def _text(path: Path) -> str:
+    if path.exists() and not path.is_file():  # a pipe that nobody writes to would be waited for, for ever
+        raise InvalidFile([f"{path}: cannot be read: it is not a file"])
     try:
-        settings = Settings.model_validate(document)
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise InvalidFile([f"{path}: cannot be read: {reason}"]) from None
+
+
+def _settings(document: dict[str, Any], problems: Problems) -> Settings:  # Any: whatever YAML can say
+    """Check the shape of the whole; what is wrong is noted, and taken for not written."""
+    try:
+        return Settings.model_validate(document)
     except ValidationError as error:
-        for detail in error.errors(include_url=False):
-            problems.add(*_in_words(detail, document))
-        problems.raise_any()
-        raise  # not reached: an invalid file has a problem
-    problems.raise_any()
-    return settings, problems
+        details = error.errors(include_url=False)
+        _note_shape(details, (), document, problems)
+        wrong = {detail["loc"][0] for detail in details}
+        return Settings.model_validate({key: value for key, value in document.items() if key not in wrong})
 
 
-def _with_variables(value: Any, path: tuple[str | int, ...], variables: Mapping[str, str], problems: Problems) -> Any:
+def _each(
+    key: str, items: list[object], check: Callable[[object], T], document: dict[str, Any], problems: Problems
+) -> dict[int, T]:  # Any: as above
+    """Give the items whose shape is right, by index; what is wrong with the others is noted."""
+    right: dict[int, T] = {}
+    for index, item in enumerate(items):
+        try:
+            checked = check(item)
+        except ValidationError as error:
+            _note_shape(error.errors(include_url=False), (key, index), document, problems)
+        else:
+            if not problems.within((key, index)):
+                right[index] = checked
+    return right
+
+
+def _note_shape(details: Any, place: Place, document: object, problems: Problems) -> None:  # Any: pydantic's details
+    for detail in details:
+        problems.add(*_in_words({**detail, "loc": (*place, *detail["loc"])}, document))
+
+
+def _note_doubles(key: str, seen: str, items: list[object], problems: Problems) -> None:
+    """Note each name that stands a second time, whatever else is wrong with the two."""
+    taken: set[str] = set()
+    for index, item in enumerate(items):
+        name = item.get("name") if isinstance(item, dict) and item.get("enabled") is not False else None
+        if isinstance(name, str) and name in taken:
+            problems.add((key, index, "name"), f"{seen}; give it another name")
+        elif isinstance(name, str):
+            taken.add(name)
+
+
+def _with_variables(value: Any, path: Place, variables: Mapping[str, str], problems: Problems) -> Any:
     """Put the values of environment variables in; Any: whatever YAML can say."""
     match value:
         case str():
@@ -117,10 +188,24 @@ def _with_variables(value: Any, path: tuple[str | int, ...], variables: Mapping[
             return value
 
 
-def _in_words(detail: Any, document: Any) -> tuple[tuple[str | int, ...], str]:  # Any: pydantic's detail, YAML's document
+_RIGHT: Final = {
+    "dict_type": "write a mapping, such as {key: value}",
+    "model_type": "write a mapping, such as {key: value}",
+    "model_attributes_type": "write a mapping, such as {key: value}",
+    "list_type": "write a list, each item after a dash",
+    "string_type": "write a text; put it into quotes",
+    "string_sub_type": "write a text; put it into quotes",
+    "bool_type": "write true or false",
+    "bool_parsing": "write true or false",
+    "float_type": "write a number",
+    "finite_number": "write a finite number",
+}
+"""What would be right, by pydantic's name of the mistake."""
+
+
+def _in_words(detail: Any, document: Any) -> tuple[Place, str]:  # Any: pydantic's detail, YAML's document
     """Give where in the file it is wrong, and what was seen and is allowed."""
     path = _path_in_file(detail["loc"], document)
-    seen = f"saw {detail['input']!r}; " if _may_be_shown(path) and not isinstance(detail["input"], dict) else ""
     match detail["type"]:
         case "extra_forbidden":
             allowed = _keys_at(path)
@@ -129,16 +214,28 @@ def _in_words(detail: Any, document: Any) -> tuple[tuple[str | int, ...], str]: 
         case "missing":
             return path[:-1], f"{path[-1]} is missing"
         case "literal_error":
-            return path, f"{seen}use one of {detail['ctx']['expected']}"
+            return path, f"{_seen(path, detail)}use one of {detail['ctx']['expected']}"
         case "union_tag_invalid":
             return (*path, "type"), f"saw {detail['ctx']['tag']!r}; use one of {detail['ctx']['expected_tags']}"
         case "union_tag_not_found":
             return path, "type is missing; use one of 'log', 'webhook'"
-        case _:
-            return path, f"{seen}{detail['msg'][:1].lower()}{detail['msg'][1:]}"
+        case "value_error":
+            return path, str(detail["ctx"]["error"])
+        case kind:
+            return path, _seen(path, detail) + _RIGHT.get(kind, f"{detail['msg'][:1].lower()}{detail['msg'][1:]}")
 
 
-def _path_in_file(location: tuple[str | int, ...], document: Any) -> tuple[str | int, ...]:  # Any: as above
+def _seen(path: Place, detail: Any) -> str:  # Any: as above
+    """Say what stands there, unless it may be a secret, or is too long to be said."""
+    value = detail["input"]
+    if value is None:
+        return "nothing stands here; leave the key out, or "
+    if isinstance(value, dict | list) or not _may_be_shown(path):
+        return ""
+    return f"saw {value!r}; "
+
+
+def _path_in_file(location: Place, document: Any) -> Place:  # Any: as above
     """Leave out what pydantic adds to tell the members of a union apart."""
     path: list[str | int] = []
     here = document
@@ -157,11 +254,11 @@ def _below(here: Any, step: str | int) -> Any:  # Any: as above
     return here[step] if isinstance(here, list) and isinstance(step, int) else _NOTHING
 
 
-def _may_be_shown(path: tuple[str | int, ...]) -> bool:
+def _may_be_shown(path: Place) -> bool:
     return path[:1] != ("channels",) or (len(path) == 3 and path[2] in _SHOWN_OF_CHANNELS)
 
 
-def _keys_at(path: tuple[str | int, ...]) -> list[str]:
+def _keys_at(path: Place) -> list[str]:
     match path:
         case ("rules", *_):
             return keys_of(RuleSettings)
@@ -175,6 +272,6 @@ def _keys_at(path: tuple[str | int, ...]) -> list[str]:
             return keys_of(Settings)
 
 
-def _dotted(path: tuple[str | int, ...]) -> str:
+def _dotted(path: Place) -> str:
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return text.removeprefix(".") or "the file"

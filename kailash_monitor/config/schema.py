@@ -1,11 +1,12 @@
 """The shape of a configuration file, checked by pydantic."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
 from kailash_monitor.errors import MissingExtra
+from kailash_monitor.model.durations import format_duration, parse_duration
 
 try:
-    from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+    from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr, TypeAdapter, ValidationError
 except ImportError:
     raise MissingExtra("reading a configuration file", package="pydantic", extra="cli") from None
 
@@ -18,11 +19,33 @@ __all__ = [
     "Settings",
     "ValidationError",
     "WebhookChannelSettings",
+    "channel_settings",
     "keys_of",
     "revealed",
+    "rule_settings",
 ]
 
-Duration = float | str
+MIN_EVERY: Final = 0.1
+"""Seconds between two samples of the machine, at least: more often, watching it would be what it does."""
+
+
+def _duration(value: Any) -> Any:  # Any: whatever YAML can say
+    """Give `value` as it is, for the one who uses it to read; a ValueError where it is no duration."""
+    parse_duration(value)
+    return value
+
+
+def _sampling_interval(value: Any) -> float:  # Any: as above
+    seconds = parse_duration(value)
+    if seconds < MIN_EVERY:
+        raise ValueError(f"saw {value!r}; use a duration of {format_duration(MIN_EVERY)} at least")
+    return seconds
+
+
+Duration = Annotated[float | str, PlainValidator(_duration)]
+SamplingInterval = Annotated[float, PlainValidator(_sampling_interval)]
+Number = Annotated[float, Field(strict=True)]
+"""Not the text "5", and not true, which Python takes for 1."""
 
 
 class _Strict(BaseModel):
@@ -33,7 +56,7 @@ class CollectorSettings(_Strict):
     """Whether one of `host`, `process`, `loop` is measured, and how often."""
 
     enabled: bool = True
-    every: Duration | None = None
+    every: SamplingInterval | None = None
 
 
 class CollectorsSettings(_Strict):
@@ -52,7 +75,7 @@ class RuleSettings(_Strict):
     severity: Literal["info", "warning", "error", "critical"] = "warning"
     metric_name: str = Field(alias="metric")
     condition: str
-    threshold: float | None = None
+    threshold: Number | None = None
     time_window: Duration | None = None
     evaluation_interval: Duration | None = None
     notification_interval: Duration | None = None
@@ -64,7 +87,7 @@ class RuleSettings(_Strict):
     group_by: list[str] = []
     hold: Duration | None = None
     keep_firing: Duration | None = None
-    clear: float | None = None
+    clear: Number | None = None
 
 
 class LogChannelSettings(_Strict):
@@ -90,14 +113,27 @@ ChannelSettings = Annotated[LogChannelSettings | WebhookChannelSettings, Field(d
 
 
 class Settings(_Strict):
-    """A whole file. Every key may be left out."""
+    """A whole file. Every key may be left out. Rules and channels are checked one by one, so that each is told of."""
 
     listen: str | None = None
     namespace: str = "kailash"
     collectors: CollectorsSettings = CollectorsSettings()
     default_rules: bool = True
-    rules: list[RuleSettings] = []
-    channels: list[ChannelSettings] = []
+    rules: list[object] = []
+    channels: list[object] = []
+
+
+_CHANNEL: Final[TypeAdapter[ChannelSettings]] = TypeAdapter(ChannelSettings)
+
+
+def rule_settings(value: object) -> RuleSettings:
+    """Check one rule; a ValidationError lists what is wrong with its shape."""
+    return RuleSettings.model_validate(value)
+
+
+def channel_settings(value: object) -> ChannelSettings:
+    """Check one channel; a ValidationError lists what is wrong with its shape."""
+    return _CHANNEL.validate_python(value)
 
 
 def keys_of(model: type[BaseModel]) -> list[str]:

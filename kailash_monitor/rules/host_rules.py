@@ -15,10 +15,10 @@ def create_host_alert_rules() -> list[AlertRule]:
             AlertSeverity.WARNING,
             "cpu_usage_ratio",
             "avg > 0.9",
-            time_window="1m",
+            time_window="30s",
             evaluation_interval="5s",
             collector="host",
-            hold="20s",
+            hold="1m",  # by itself the minute of the text: right after the start the window holds a few seconds
             keep_firing="20s",
             clear=0.8,
             annotations={"summary": "High CPU usage"},

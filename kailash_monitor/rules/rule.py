@@ -2,9 +2,10 @@
 
 import difflib
 import inspect
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from kailash_monitor.errors import RuleError
 from kailash_monitor.model.durations import Duration, format_duration, parse_duration
@@ -14,14 +15,18 @@ from kailash_monitor.rules.condition import Condition
 
 __all__ = ["AlertRule"]
 
+MIN_INTERVAL: Final = 0.01
+"""Seconds. A rule that is judged more often than a hundred times a second is a slip of the pen, and busies the loop."""
+
 
 @dataclass(frozen=True, slots=True, init=False)
 class AlertRule:
     """One thing that must not be so.
 
     The rule applies in every collector that has the metric; `collector` narrows it to one. It is judged every
-    `evaluation_interval` over the last `time_window`. `match` reads only the series that have these labels; `group_by`
-    gives an alert of its own to each combination of these labels. Durations are seconds, a timedelta or text ("5m").
+    `evaluation_interval`, 10 ms at least, over the last `time_window`. `match` reads only the series that have these labels;
+    `group_by` gives an alert of its own to each combination of these labels. Durations are seconds, a timedelta or text
+    ("5m").
 
     `condition` is "[word] comparator [number]"; the number and `threshold` must agree, either may be left out.
 
@@ -75,8 +80,7 @@ class AlertRule:
         clear: float | None = None,
     ) -> None:
         where = f"rule {name!r}"
-        if not isinstance(name, str) or not name.strip():
-            raise RuleError("rule", field="name", seen=f"the name {name!r}", expected="a rule needs a name of its own")
+        _check_name(name)
         if not isinstance(metric_name, str) or not metric_name:
             raise RuleError(
                 where, field="metric_name", seen=f"the metric name {metric_name!r}", expected="name the metric to judge"
@@ -89,10 +93,10 @@ class AlertRule:
             "metric_name": metric_name,
             "condition": parsed,
             "time_window": _duration("time_window", time_window, where),
-            "evaluation_interval": _duration("evaluation_interval", evaluation_interval, where),
+            "evaluation_interval": _interval(evaluation_interval, where),
             "notification_interval": _duration("notification_interval", notification_interval, where, zero=True),
             "labels": _labels("labels", labels, where),
-            "annotations": dict(annotations or {}),
+            "annotations": dict(_mapping("annotations", annotations, where)),
             "enabled": enabled,
             "collector": collector,
             "match": _labels("match", match, where),
@@ -137,6 +141,19 @@ class AlertRule:
 _PARAMETERS = tuple(inspect.signature(AlertRule.__init__).parameters)[1:]
 
 
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not name.strip():
+        raise RuleError("rule", field="name", seen=f"the name {name!r}", expected="a rule needs a name of its own")
+    if any(unicodedata.category(character) in _CONTROLS for character in name):
+        raise RuleError(
+            f"rule {name!r}", field="name", seen="a control character in the name", expected="a name is one line of text"
+        )
+
+
+_CONTROLS: Final = ("Cc", "Zl", "Zp", "Cs")
+"""The Unicode categories of control characters, line and paragraph breaks, and halves of characters."""
+
+
 def _severity(value: AlertSeverity | str, where: str) -> AlertSeverity:
     if isinstance(value, AlertSeverity):
         return value
@@ -158,8 +175,24 @@ def _duration(field: str, value: Duration, where: str, *, zero: bool = False) ->
     return seconds
 
 
+def _interval(value: Duration, where: str) -> float:
+    field = "evaluation_interval"
+    seconds = _duration(field, value, where)
+    if seconds < MIN_INTERVAL:
+        least = format_duration(MIN_INTERVAL)
+        raise RuleError(where, field=field, seen=f"{field} = {value!r}", expected=f"a duration of {least} at least")
+    return seconds
+
+
+def _mapping(field: str, given: Mapping[str, str] | None, where: str) -> Mapping[str, str]:
+    if given is not None and not isinstance(given, Mapping):
+        raise RuleError(where, field=field, seen=f"{field} = {given!r}", expected="a dictionary of names and texts")
+    return given or {}
+
+
 def _labels(field: str, labels: Mapping[str, str] | None, where: str) -> Labels:
-    for name in labels or {}:
+    labels = _mapping(field, labels, where)
+    for name in labels:
         if not isinstance(name, str) or not valid_label_name(name):
             raise RuleError(
                 where,
@@ -173,6 +206,8 @@ def _labels(field: str, labels: Mapping[str, str] | None, where: str) -> Labels:
 def _group_by(names: Sequence[str], where: str) -> tuple[str, ...]:
     if isinstance(names, str):
         raise RuleError(where, field="group_by", seen=f"group_by = {names!r}", expected=f"a list: [{names!r}]")
+    if not isinstance(names, Iterable):
+        raise RuleError(where, field="group_by", seen=f"group_by = {names!r}", expected="a list of label names")
     _labels("group_by", dict.fromkeys(names, ""), where)
     return tuple(names)
 
