@@ -1,10 +1,14 @@
-"""What all tests share: virtual time, a clock, a watch for blocking calls, and no silent skips in CI."""
+"""What all tests share: virtual time, a clock, a watch for blocking calls, a time limit, and no silent skips in CI."""
 
 import asyncio
+import faulthandler
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
+from types import FrameType
 
 import pytest
+from _pytest.faulthandler import fault_handler_stderr_fd_key  # where the terminal is while output is captured
 from blockbuster import blockbuster_ctx
 from hypothesis import HealthCheck, settings
 
@@ -16,6 +20,9 @@ settings.load_profile("shared machine")  # how long an example takes says nothin
 
 NO_SKIPS = "KAILASH_MONITOR_NO_SKIPS"
 """Set in CI, where everything that a test needs is there: a skipped test is a failure, save one that misses ../shared."""
+
+LIMIT = 120
+"""Seconds for one test, its set-up and its end. The slowest takes five; a loaded machine is ten times slower."""
 
 
 def pytest_asyncio_loop_factories(
@@ -50,6 +57,29 @@ def no_blocking_calls() -> Iterator[None]:
             if name in blockbuster.functions:  # two small files of the kernel's own, read once
                 blockbuster.functions[name].can_block_in("kailash_monitor/metrics/memory_limit.py", "_read_limit")
         yield
+
+
+class TookTooLong(BaseException):
+    """A test hangs. No Exception, and no failure: hypothesis would repeat those to find a smaller example."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """A test that hangs fails; one that cannot even be interrupted ends the run, with the stacks of all threads."""
+
+    def too_long(number: int, frame: FrameType | None) -> None:
+        raise TookTooLong(f"not done in {LIMIT} seconds")
+
+    faulthandler.dump_traceback_later(2 * LIMIT, exit=True, file=item.config.stash.get(fault_handler_stderr_fd_key, 2))
+    if hasattr(signal, "SIGALRM"):
+        signal.signal(signal.SIGALRM, too_long)
+        signal.setitimer(signal.ITIMER_REAL, LIMIT, LIMIT / 10)  # again, where a handler of asyncio's swallowed it
+    try:
+        return (yield)
+    finally:
+        if hasattr(signal, "SIGALRM"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.hookimpl(wrapper=True)

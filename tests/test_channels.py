@@ -5,7 +5,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from aiohttp import web
@@ -20,7 +20,7 @@ from kailash_monitor.alerts import (
 )
 from kailash_monitor.channels import from_mapping
 from kailash_monitor.channels.http import classify
-from kailash_monitor.channels.text import headline
+from kailash_monitor.channels.text import headline, one_line
 from kailash_monitor.delivery.outcome import Delivered, Outcome, Rejected, Retry
 from kailash_monitor.errors import ChannelError
 from kailash_monitor.metrics import MetricsRegistry
@@ -108,6 +108,25 @@ async def test_texts_tell_since_when_and_for_how_long(registry: MetricsRegistry)
         "STILL FIRING [error] Busy (is 9, limit 5, since 2023-11-14 22:13:20 UTC) http://r",
         "RESOLVED [error] Busy (now 2, peak 9, limit 5, lasted 1m30s) http://r",
     ]
+
+
+HOSTILE = "/x\n2026-11-24 21:00:00 INFO RESOLVED [error] all fine \x1b[2J\x07\u2028\u202e\x85\ud800é…"
+
+
+def test_a_text_is_one_line_and_commands_no_terminal() -> None:
+    """A label value can be anything that a stranger sent."""
+    alert = replace(ALERT, title=HOSTILE, description=HOSTILE, labels={"path": HOSTILE}, annotations={"runbook": HOSTILE})
+    text = headline(Notice("id", NoticeKind.FIRING, alert, sent_at=0.0))
+    assert text.splitlines() == [text]
+    assert all(character.isprintable() for character in text)
+    text.encode()
+    assert (
+        text.count("/x\\n2026-11-24 21:00:00 INFO RESOLVED [error] all fine \\x1b[2J\\x07\\u2028\\u202e\\x85\\ud800é…") == 4
+    )
+
+
+def test_ordinary_text_is_left_as_it_is() -> None:
+    assert one_line("Übung – 日本 👩‍🚒 a\\nb") == "Übung – 日本 👩‍🚒 a\\nb"
 
 
 # -- the log
@@ -314,18 +333,43 @@ async def test_a_cancelled_upload_returns_at_once() -> None:
         assert asyncio.get_running_loop().time() == pytest.approx(1)
 
 
-@pytest.mark.parametrize("url", ["", "ftp://x/y", "nota url", "http://", "http://[", "https:///path"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "ftp://x/y",
+        "nota url",
+        "http://",
+        "http://[",
+        "https:///path",
+        "http://a b/",
+        "http://..:80/",
+        f"http://{'a' * 64}.x/",
+    ],
+)
 def test_an_address_that_is_no_url_is_refused_without_showing_it(url: str) -> None:
     with pytest.raises(ChannelError, match="webhook channel: an address that is no URL; use http://… or https://…"):
         WebhookNotificationChannel(url)
 
 
 async def test_an_address_that_the_client_refuses_is_rejected() -> None:
-    assert await WebhookNotificationChannel("http://host:port/").deliver(NOTICE) == Rejected("the address is not a URL")
+    assert await WebhookNotificationChannel("http://1.2.3.4.5/").deliver(NOTICE) == Rejected("the address is not a URL")
+
+
+@pytest.mark.parametrize("port", ["port", "0", "65536", "99999999999"])
+def test_a_port_that_cannot_be_is_told_at_once(port: str) -> None:
+    with pytest.raises(ChannelError, match="an address with an impossible port; use a port from 1 to 65535"):
+        WebhookNotificationChannel(f"http://host:{port}/")
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:", "é", "a\n"])
+def test_a_header_name_is_a_token(name: str) -> None:
+    with pytest.raises(ChannelError, match="the header name .*; letters, digits and hyphens, no space"):
+        WebhookNotificationChannel("http://x/", {name: "value"})
 
 
 def test_a_header_cannot_smuggle_another() -> None:
-    with pytest.raises(ChannelError, match="a line break in the header 'X'; one line"):
+    with pytest.raises(ChannelError, match="the value of the header 'X'; a text on one line"):
         WebhookNotificationChannel("http://x/", {"X": "a\r\nY: b"})
 
 

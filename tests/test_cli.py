@@ -23,8 +23,9 @@ from kailash_monitor.alerts import Alert, AlertRule, AlertSeverity, AlertStatus
 from kailash_monitor.cli.gauges import Line, main_lines
 from kailash_monitor.cli.live import screen
 from kailash_monitor.cli.logs import LogView
+from kailash_monitor.cli.run import last_words
 from kailash_monitor.cli.sparkline import sparkline
-from kailash_monitor.engine import Delivery, RuleStatus
+from kailash_monitor.engine import Delivery, RuleStatus, Untold
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.model.notice import Notice, NoticeKind
 from kailash_monitor.web import Listen
@@ -141,6 +142,17 @@ def test_a_taken_default_port_moves_on_and_says_so() -> None:
     assert re.search(r"port 9464 is in use, so port 94\d\d it is", ended.stdout)
 
 
+@pytest.mark.parametrize("port", ["0", "free"])
+def test_a_stated_port_is_nothing_to_wonder_at(port: str) -> None:
+    if port == "free":
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = str(probe.getsockname()[1])
+    ended = run("run", "--for", "100ms", "--plain", "--listen", f"127.0.0.1:{port}")
+    assert ended.returncode == 0
+    assert "is in use" not in ended.stdout
+
+
 def test_a_stated_port_that_is_taken_is_one_line_and_exit_code_1() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -246,6 +258,72 @@ def test_sigterm_ends_it_in_time_though_a_receiver_says_nothing(tmp_path: Path) 
             peer.close()
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no SIGHUP on this system")
+def test_a_terminal_that_is_closed_ends_it_well() -> None:
+    with running("--plain", "--listen", "127.0.0.1:0") as (program, _):
+        program.send_signal(signal.SIGHUP)
+        out, err = program.communicate(timeout=10)
+        assert (program.returncode, err) == (0, "")
+        assert "ending" in out
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no SIGHUP on this system")
+def test_under_nohup_it_goes_on() -> None:
+    shell = [
+        "sh",
+        "-c",
+        'trap "" HUP; exec "$@"',
+        "sh",
+        *COMMAND,
+        "run",
+        "--plain",
+        "--for",
+        "1s",
+        "--listen",
+        "127.0.0.1:0",
+    ]
+    program = subprocess.Popen(shell, stdout=subprocess.PIPE, text=True)
+    assert program.stdout is not None
+    assert "watching" in program.stdout.readline()
+    begun = time.monotonic()
+    program.send_signal(signal.SIGHUP)
+    assert program.wait(10) == 0
+    assert time.monotonic() - begun > 0.7
+    program.stdout.close()
+
+
+@pytest.mark.parametrize(
+    "arguments", [("run", "--for", "200ms", "--listen", "127.0.0.1:0"), ("check", str(EXAMPLE)), ("--version",)]
+)
+def test_with_its_output_closed_it_goes_on_silently(arguments: tuple[str, ...]) -> None:
+    shell = ["sh", "-c", 'exec "$@" <&- >&-', "sh", *COMMAND, *arguments]
+    ended = subprocess.run(shell, stderr=subprocess.PIPE, text=True, check=False, timeout=30)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_check_does_not_wait_for_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    ended = run("check", str(tmp_path / "pipe"))
+    assert (ended.returncode, ended.stderr) == (2, f"{tmp_path}/pipe: cannot be read: it is not a file\n")
+
+
+def test_the_end_says_what_still_fires_and_what_was_not_told(tmp_path: Path) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        config = tmp_path / "monitor.yaml"
+        config.write_text(
+            f"channels: [{{type: webhook, name: pager, url: 'http://127.0.0.1:{nobody.getsockname()[1]}/'}}]\n"
+            "rules: [{name: always, metric: threads, collector: process, condition: '> 0', evaluation_interval: 100ms}]\n"
+        )
+        ended = run("run", "--config", str(config), "--for", "1s", "--plain", "--listen", "127.0.0.1:0")
+    assert ended.returncode == 0
+    told = ended.stdout.partition("ending")[2]
+    assert "still firing: [warning] Always (always_process)\n" in told
+    assert "not told: channel 'pager' has not taken that always_process fires\n" in told
+    assert "channel 'log'" not in told
+
+
 def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
     """The first waits for a message under way: to a receiver that takes it and says nothing."""
     with socket.socket() as silent:
@@ -266,14 +344,14 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
             peer.close()
 
 
-@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo-terminals on this system")
-def test_on_a_terminal_it_shows_a_live_view() -> None:
+def on_a_terminal(*arguments: str) -> str:
+    """Give all that the program writes to a terminal of its own."""
     import pty
 
     pid, terminal = pty.fork()
     if pid == 0:
         os.environ.update(TERM="xterm", COLUMNS="100", LINES="40")
-        os.execv(COMMAND[0], [*COMMAND, "run", "--for", "2500ms", "--listen", "127.0.0.1:0"])
+        os.execv(COMMAND[0], [*COMMAND, "run", "--for", "2500ms", "--listen", "127.0.0.1:0", *arguments])
     shown = b""
     while True:
         try:
@@ -285,10 +363,23 @@ def test_on_a_terminal_it_shows_a_live_view() -> None:
         shown += piece
     os.close(terminal)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    text = shown.decode(errors="replace")
+    return shown.decode(errors="replace")
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo-terminals on this system")
+def test_on_a_terminal_it_shows_a_live_view() -> None:
+    text = on_a_terminal()
     for part in ("metrics", "CPU", "memory", "host_cpu_high", "nothing fires", "watching host, process, loop"):
         assert part in text
     assert "Traceback" not in text
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no pseudo-terminals on this system")
+def test_what_still_fires_stays_on_the_terminal_after_the_live_view(tmp_path: Path) -> None:
+    config = tmp_path / "monitor.yaml"
+    config.write_text("rules: [{name: always, metric: threads, condition: '> 0', evaluation_interval: 100ms}]\n")
+    text = on_a_terminal("--config", str(config))
+    assert text.rpartition("\x1b[?1049l")[2].endswith("still firing: [warning] Always (always_process)\r\n")
 
 
 # -- the parts
@@ -325,7 +416,7 @@ def paint(width: int, **parts: object) -> str:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     console = Console(width=width, height=60, record=True, file=open(os.devnull, "w"))
     given = {"lines": [], "rules": [], "alerts": [], "deliveries": [], "log": [], **parts}
-    console.print(screen(*given.values(), address=Listen("127.0.0.1", 9464), now=now))  # type: ignore[arg-type]
+    console.print(screen(*given.values(), address=Listen("127.0.0.1", 9464), now=now, width=width))  # type: ignore[arg-type]
     console.file.close()
     return console.export_text()
 
@@ -362,6 +453,51 @@ def test_the_picture_shows_everything_and_fits_the_terminal(width: int) -> None:
     assert max(map(len, text.splitlines())) <= width
 
 
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_a_long_name_takes_no_room_from_the_numbers(width: int) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    rule = AlertRule("a_rule_whose_name_says_all_about_it" * 4, "d", "error", "metric_" * 20, "> 5")
+    status = RuleStatus(rule=rule, state="recovering", value=0.000123, next_evaluation=now + timedelta(seconds=60))
+    (line,) = [line for line in paint(width, rules=[status]).splitlines() if "recovering" in line]
+    assert "0.000123" in line
+    assert "in 60 s" in line
+    assert "recovering a_r" in line.replace("  ", " ")
+    assert "…" in line
+    assert ("metric_" in line) == (width >= 60)
+
+
+def test_alerts_stand_above_what_a_small_terminal_cuts_off() -> None:
+    text = paint(80, lines=[Line("CPU", "50%", [0.1])])
+    assert text.index("─ alerts") < text.index("─ metrics") < text.index("─ rules")
+
+
+def test_what_is_shown_commands_no_terminal() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    alert = Alert("a", "r", AlertSeverity.ERROR, "a\x1b[2J\nb", "d", status=AlertStatus.FIRING, fired_at=now)
+    text = paint(
+        80,
+        lines=[Line("disk /\x1b[2J", "9%", [0.09])],
+        rules=[RuleStatus(rule=AlertRule("r", "d", "error", "m", "> 5"), state="error", error="b\x1b[2J\n")],
+        alerts=[alert],
+        deliveries=[Delivery(at=now, channel="o\x1b", notice=Notice("i", NoticeKind.FIRING, alert, sent_at=0.0), outcome="retry", attempt=1, why="\x1b[2J")],
+    )  # fmt: skip
+    assert "\x1b" not in text
+    assert text.count("\\x1b[2J") >= 4
+
+
+def test_the_last_words_are_lines() -> None:
+    alert = Alert("a\nb", "r", AlertSeverity.ERROR, "A\x1b", "d")
+    untold = [
+        Untold(channel="ops", alert_id="a_b", kind=NoticeKind.FIRING),
+        Untold(channel="ops", alert_id="c_d", kind=NoticeKind.RESOLVED),
+    ]
+    assert list(last_words([alert], untold)) == [
+        "still firing: [error] A\\x1b (a\\nb)",
+        "not told: channel 'ops' has not taken that a_b fires",
+        "not told: channel 'ops' has not taken that c_d is over",
+    ]
+
+
 def test_nothing_to_show_is_shown_calmly() -> None:
     assert "nothing fires" in paint(80)
 
@@ -372,4 +508,4 @@ def test_the_log_view_keeps_the_last_lines() -> None:
     view = LogView(2)
     for n in range(3):
         view.handle(logging.makeLogRecord({"msg": f"line {n}\nmore", "levelname": "INFO"}))
-    assert [line.partition(" ")[2] for line in view.lines] == ["INFO line 1", "INFO line 2"]
+    assert [line.partition(" ")[2] for line in view.lines] == ["INFO line 1\\nmore", "INFO line 2\\nmore"]

@@ -1,5 +1,6 @@
 """Configuration files: what they make, and what is said about a wrong one."""
 
+import os
 import re
 from pathlib import Path
 
@@ -78,27 +79,50 @@ def test_secrets_come_from_the_environment(write, monkeypatch: pytest.MonkeyPatc
         ("rulez: []", ":1: rulez: unknown key; did you mean 'rules'?"),
         ("zzz: 1", ":1: zzz: unknown key; use listen, namespace, collectors, default_rules, rules, channels"),
         ("- a", ":1: the file: not a mapping; write keys such as 'rules:' and 'channels:'"),
-        ("rules: 5", ":1: rules: saw 5; input should be a valid list"),
-        ("rules:\n- name: x\n  metric: m\n  condition: '> 5'\n  treshold: 5", ":5: rules[0].treshold: unknown key; did you mean 'threshold'?"),
-        ("rules:\n- name: x\n  metric: m\n  condition: mean > 5", ":4: rules[0].condition: the unknown word 'mean' in the condition 'mean > 5'; use one of"),
-        ("rules:\n- name: x\n  metric: m\n  condition: '> 5'\n  threshold: 4", ":5: rules[0].threshold: the threshold 4.0 beside the condition '> 5'; both must say the same number"),
-        ("rules:\n- name: x\n  metric: m\n  condition: '> 5'\n  evaluation_interval: -5s", ":5: rules[0].evaluation_interval: evaluation_interval = '-5s'; a duration above zero"),
-        ("rules:\n- name: x\n  metric: m\n  condition: '> 5'\n  severity: loud", ":5: rules[0].severity: saw 'loud'; use one of 'info', 'warning', 'error' or 'critical'"),
-        ("rules:\n- metric: m\n  condition: '> 5'", ":2: rules[0]: name is missing"),
-        ("rules:\n- {name: x, metric: m, condition: '> 5'}\n- {name: x, metric: m, condition: '> 6'}", ":3: rules[1].name: a second rule of that name; give it another name"),
-        ("rules:\n- {name: a_host, metric: m, condition: '> 5', collector: process}\n- {name: a, metric: m, condition: '> 5', collector: host_process}", ":3: rules[1].name: the alert id 'a_host_process', which rule 'a_host' uses as well"),
+        ("rules: 5", ":1: rules: saw 5; write a list, each item after a dash"),
+        ("rules:\n- name: x\n  metric: load1\n  condition: '> 5'\n  treshold: 5", ":5: rules[0].treshold: unknown key; did you mean 'threshold'?"),
+        ("rules:\n- name: x\n  metric: load1\n  condition: mean > 5", ":4: rules[0].condition: the unknown word 'mean' in the condition 'mean > 5'; use one of"),
+        ("rules:\n- name: x\n  metric: load1\n  condition: '> 5'\n  threshold: 4", ":5: rules[0].threshold: the threshold 4.0 beside the condition '> 5'; both must say the same number"),
+        ("rules:\n- name: x\n  metric: load1\n  condition: '> 5'\n  evaluation_interval: -5s", ":5: rules[0].evaluation_interval: evaluation_interval = '-5s'; a duration above zero"),
+        ("rules:\n- name: x\n  metric: load1\n  condition: '> 5'\n  severity: loud", ":5: rules[0].severity: saw 'loud'; use one of 'info', 'warning', 'error' or 'critical'"),
+        ("rules:\n- metric: load1\n  condition: '> 5'", ":2: rules[0]: name is missing"),
+        ("rules:\n- {name: x, metric: load1, condition: '> 5'}\n- {name: x, metric: load1, condition: '> 6'}", ":3: rules[1].name: a second rule of that name; give it another name"),
         ("channels: [{type: pigeon}]", ":1: channels[0].type: saw 'pigeon'; use one of 'log', 'webhook'"),
         ("channels: [{level: ERROR}]", ":1: channels[0]: type is missing; use one of 'log', 'webhook'"),
         ("channels:\n- type: log\n  level: loud", ":3: channels[0].level: the level 'loud'; use one of"),
         ("channels:\n- type: webhook\n  url: s3cret", ":3: channels[0].url: an address that is no URL; use http://… or https://…"),
-        ("channels:\n- type: webhook\n  url: [s3cret]", ":3: channels[0].url: input should be a valid string"),
+        ("channels:\n- type: webhook\n  url: [s3cret]", ":3: channels[0].url: write a text; put it into quotes"),
         ("channels:\n- type: webhook\n  url: http://x/\n  tokn: s3cret", ":4: channels[0].tokn: unknown key; use"),
         ("channels:\n- type: webhook\n  url: ${NOT_SET_ANYWHERE}", ":3: channels[0].url: the environment variable NOT_SET_ANYWHERE is not set"),
         ("channels:\n- {type: log, name: a}\n- {type: log, name: a}", ":3: channels[1].name: a second of that name; give it another name"),
         ("collectors: {hots: {}}", ":1: collectors.hots: unknown key; did you mean 'host'?"),
         ("collectors: {host: {evry: 5s}}", ":1: collectors.host.evry: unknown key; did you mean 'every'?"),
         ("collectors: {host: {every: soon}}", ":1: collectors.host.every: 'soon' is not a duration"),
-        ("collectors: {loop: {every: 0}}", ":1: collectors.loop.every: saw 0.0; use a duration above zero"),
+        ("collectors: {loop: {every: 0}}", ":1: collectors.loop.every: saw 0; use a duration of 100ms at least"),
+        ("rules:\n- name: x\n  metric: load1\n  condition: '> 5'\n  evaluation_interval: 1ms", ":5: rules[0].evaluation_interval: evaluation_interval = '1ms'; a duration of 10ms at least"),
+        ("rules:\n- name: x\n  metric: load1\n  condition: '> 5'\n  evaluation_interval: true", ":5: rules[0].evaluation_interval: True is not a duration"),
+        ("rules:\n- name: x\n  metric: load1\n  condition: '> 5'\n  hold: true", ":5: rules[0].hold: True is not a duration"),
+        ("rules:\n- name: x\n  metric: load1\n  condition: '> 5'\n  hold: [1]", ":5: rules[0].hold: [1] is not a duration"),
+        ("rules:\n- name: x\n  metric: load1\n  condition: '> 5'\n  threshold: true", ":5: rules[0].threshold: saw True; write a number"),
+        ("rules:\n- name: x\n  metric: load1\n  condition: '> 5'\n  enabled: perhaps", ":5: rules[0].enabled: saw 'perhaps'; write true or false"),
+        ("rules:\n- name: x\n  metric: load1\n  condition: '> 5'\n  labels: [a]", ":5: rules[0].labels: write a mapping, such as {key: value}"),
+        ("rules:\n- name: x\n  metric: load1\n  condition: '> 5'\n  group_by: path", ":5: rules[0].group_by: saw 'path'; write a list, each item after a dash"),
+        ("rules:\n- name: x\n  metric: load1\n  condition: '> 5'\n  description: 5", ":5: rules[0].description: saw 5; write a text; put it into quotes"),
+        ("rules:\n- name: x\n  metric: load1\n  condition: '> 5'\n  collector: hots", ":5: rules[0].collector: the collector 'hots', which is not there or switched off; did you mean 'host'?"),
+        ("rules:\n- name: x\n  metric: load1\n  condition: '> 5'\n  collector: galaxy", ":5: rules[0].collector: the collector 'galaxy', which is not there or switched off; use one of host, process, loop, monitor"),
+        ("rules:\n- name: x\n  metric: load1\n  condition: '> 5'\n  collector: process", ":3: rules[0].metric: the metric 'load1', which the collector 'process' does not have; use one of cpu, "),
+        ("rules:\n- name: x\n  metric: lod1\n  condition: '> 5'", ":3: rules[0].metric: the metric 'lod1', which no collector has; did you mean 'load1' or 'load15' or 'load5'?"),
+        ('rules:\n- name: "a\\nb"\n  metric: load1\n  condition: "> 5"', ":2: rules[0].name: a control character in the name; a name is one line of text"),
+        ("rules: [5]", ":1: rules[0]: saw 5; write a mapping, such as {key: value}"),
+        ("rules:", ":1: rules: nothing stands here; leave the key out, or write a list, each item after a dash"),
+        ("channels:", ":1: channels: nothing stands here; leave the key out, or write a list, each item after a dash"),
+        ("collectors:", ":1: collectors: nothing stands here; leave the key out, or write a mapping, such as {key: value}"),
+        ("collectors: {loop: {every: 50ms}}", ":1: collectors.loop.every: saw '50ms'; use a duration of 100ms at least"),
+        ("collectors: {loop: {every: true}}", ":1: collectors.loop.every: True is not a duration"),
+        ("channels: [s3cret]", ":1: channels[0]: write a mapping, such as {key: value}"),
+        ("channels:\n- type: webhook\n  url: 'http://x:65536/s3cret'", ":3: channels[0].url: an address with an impossible port; use a port from 1 to 65535"),
+        ("channels:\n- type: webhook\n  url: 'http://x/'\n  headers: {a b: s3cret}", ":4: channels[0].headers: the header name 'a b'; letters, digits and hyphens, no space"),
+        ("channels:\n- type: webhook\n  url: 'http://x/'\n  headers: {a: 5}", ":4: channels[0].headers.a: write a text; put it into quotes"),
         ("listen: nowhere", ":1: listen: 'nowhere'; write host:port"),
         ("namespace: a b", ":1: namespace: the namespace 'a b'; letters"),
         ("a: [", ":1:5: "),
@@ -117,6 +141,57 @@ def test_all_problems_are_told_at_once_in_order(write) -> None:  # type: ignore[
     with pytest.raises(InvalidFile) as refused:
         load_monitor(write("colectors: {}\nrules:\n- {name: x}\nchannels: [{type: pigeon}]\n"))
     assert [int(re.findall(r"yaml:(\d+):", line)[0]) for line in refused.value.problems] == [1, 3, 3, 4]
+
+
+def test_problems_of_shape_and_of_sense_are_told_together(write) -> None:  # type: ignore[no-untyped-def]
+    """A wrong key must not keep back what is wrong elsewhere, nor a wrong rule that its name is taken."""
+    with pytest.raises(InvalidFile) as refused:
+        load_monitor(write("""\
+            namespace: a b
+            listen: nowhere
+            colectors: {}
+            collectors: {loop: {every: 1ms}}
+            rules:
+            - {name: shape, metric: load1, condition: '> 5', holt: 5m}
+            - {name: word, metric: load1, condition: mean > 5}
+            - {name: shape, metric: load1, condition: '> 6', clear: 9}
+            - {name: word, metric: load1}
+            channels:
+            - {type: log, level: loud}
+            - {type: webhook, url: nowhere, name: a}
+            - {type: webhook, url: 'http://x/', name: a}
+            - {type: pigeon}
+        """))  # fmt: skip
+    told = [re.sub(r".*\.yaml:(\d+): ([\w.\[\]]+): .*", r"\1 \2", line) for line in refused.value.problems]
+    assert told == [
+        "1 namespace", "2 listen", "3 colectors", "4 collectors.loop.every", "6 rules[0].holt", "7 rules[1].condition",
+        "8 rules[2].clear", "8 rules[2].name", "9 rules[3].name", "9 rules[3]", "11 channels[0].level", "12 channels[1].url",
+        "13 channels[2].name", "14 channels[3].type",
+    ]  # fmt: skip
+
+
+def test_a_name_may_be_taken_again_from_a_channel_that_is_switched_off(write) -> None:  # type: ignore[no-untyped-def]
+    file = write("channels:\n- {type: log, name: a, enabled: false}\n- {type: log, name: a}")
+    assert [type(channel) for channel in load_monitor(file).manager.notification_channels] == [LogNotificationChannel]
+
+
+def test_rules_may_judge_what_the_toolkit_measures_of_itself(write) -> None:  # type: ignore[no-untyped-def]
+    text = "rules: [{name: late, metric: rule_evaluations_late, collector: monitor, condition: '> 5'}]"
+    assert "late" in load_monitor(write(text)).manager.rules
+
+
+def test_a_rule_for_a_collector_that_is_switched_off_is_told(write) -> None:  # type: ignore[no-untyped-def]
+    text = "collectors: {host: {enabled: false}}\nrules: [{name: x, metric: load1, collector: host, condition: '> 5'}]"
+    with pytest.raises(InvalidFile, match="the collector 'host', which is not there or switched off; use one of process"):
+        load_monitor(write(text))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_a_pipe_or_a_device_is_no_file_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
+        with pytest.raises(InvalidFile, match="cannot be read: it is not a file"):
+            load_monitor(path)
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:

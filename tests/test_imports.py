@@ -1,9 +1,12 @@
-"""What an import costs: no thread, no open file, none of the heavy libraries."""
+"""What an import costs: no thread, no open file, none of the heavy libraries; and what the core must not ask for."""
 
+import ast
 import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -67,3 +70,46 @@ def test_a_missing_extra_says_what_to_install(script: str, message: str) -> None
     )
     assert ended.returncode == 1
     assert message in ended.stderr
+
+
+PACKAGE = Path(kailash_monitor.__file__).parent
+PURE = ("model", "rules", "exposition", "alerting", "delivery")
+ASKS_THE_CLOCK = {"now", "utcnow", "today"}
+
+
+def clock_readings(source: str) -> Iterator[int]:
+    """Give the lines on which `source` asks datetime or date what time it is, called or handed on.
+
+    The linter for imports cannot see this: datetime itself is a value like others.
+    """
+    tree = ast.parse(source)
+    names = {"datetime", "date"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom | ast.Import):
+            names |= {alias.asname for alias in node.names if alias.asname and alias.name in ("datetime", "date")}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in ASKS_THE_CLOCK:
+            owner = node.value
+            name = owner.attr if isinstance(owner, ast.Attribute) else owner.id if isinstance(owner, ast.Name) else None
+            if name in names:
+                yield node.lineno
+
+
+@pytest.mark.parametrize("path", sorted(p for part in PURE for p in (PACKAGE / part).rglob("*.py")), ids=lambda p: p.stem)
+def test_the_core_does_not_ask_what_time_it_is(path: Path) -> None:
+    assert list(clock_readings(path.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ("from datetime import UTC, datetime\nx = datetime.now(UTC)", [2]),
+        ("import datetime\nx = datetime.datetime.utcnow()", [2]),
+        ("import datetime as dt\nx = dt.date.today()", [2]),
+        ("from datetime import datetime as D\nclock = D.now", [2]),
+        ("from datetime import date\n\ndef f(d=date.today()): ...", [3]),
+        ("x = clock.now()\ny = datetime.fromtimestamp(now)", []),
+    ],
+)
+def test_a_reading_of_the_clock_is_found(source: str, lines: list[int]) -> None:
+    assert list(clock_readings(source)) == lines

@@ -39,6 +39,8 @@ def test_conditions(text: str, threshold: float | None, word: str, comparator: s
     ("changes", "field", "message"),
     [
         ({"name": " "}, "name", "rule: the name ' '; a rule needs a name of its own"),
+        ({"name": "a\nb"}, "name", r"rule 'a\\nb': a control character in the name; a name is one line of text"),
+        ({"name": "a\x1b[2J"}, "name", "a control character in the name"),
         ({"metric_name": ""}, "metric_name", "rule 'r': the metric name ''; name the metric to judge"),
         ({"condition": "avg >> 3"}, "condition", "the condition 'avg >> 3'; write"),
         ({"condition": "5"}, "condition", r"the condition '5'; write '\[word\] comparator \[number\]'"),
@@ -54,12 +56,19 @@ def test_conditions(text: str, threshold: float | None, word: str, comparator: s
         ({"severity": "loud"}, "severity", "the severity 'loud'; use one of info, warning, error, critical"),
         ({"evaluation_interval": -1}, "evaluation_interval", "evaluation_interval = -1; a duration above zero"),
         ({"evaluation_interval": 0}, "evaluation_interval", "a duration above zero"),
+        ({"evaluation_interval": 1e-12}, "evaluation_interval", "evaluation_interval = 1e-12; a duration of 10ms at least"),
+        ({"evaluation_interval": True}, "evaluation_interval", "evaluation_interval True is not a duration"),
+        ({"hold": True}, "hold", "hold True is not a duration"),
         ({"time_window": "soon"}, "time_window", "time_window 'soon' is not a duration"),
         ({"hold": "-5s"}, "hold", "hold = '-5s'; a duration not negative"),
         ({"labels": {"a-b": "x"}}, "labels", "the label name 'a-b' in labels"),
         ({"match": {"__x": "x"}}, "match", "the label name '__x' in match"),
         ({"group_by": "path"}, "group_by", r"group_by = 'path'; a list: \['path'\]"),
         ({"group_by": ["a-b"]}, "group_by", "the label name 'a-b'"),
+        ({"group_by": 5}, "group_by", "group_by = 5; a list of label names"),
+        ({"labels": ["x"]}, "labels", r"labels = \['x'\]; a dictionary of names and texts"),
+        ({"match": "x"}, "match", "match = 'x'; a dictionary of names and texts"),
+        ({"annotations": 5}, "annotations", "annotations = 5; a dictionary of names and texts"),
         ({"clear": 6}, "clear", "clear = 6 beside '> 5'; a number below the threshold"),
         ({"condition": "< 5", "clear": 4}, "clear", "a number above the threshold"),
         ({"condition": "== 5", "clear": 4}, "clear", "only > >= < <= recover so"),
@@ -161,3 +170,7 @@ def test_host_rules_hold_before_they_fire_and_run_at_intervals_of_their_own() ->
     assert all(r.hold >= 20 and r.keep_firing >= 20 and r.clear is not None for r in rules)
     assert len({r.evaluation_interval for r in rules}) > 2
     assert {r.collector for r in rules} == {"host", "loop"}
+
+
+def test_the_shortest_interval_is_ten_milliseconds() -> None:
+    assert rule(evaluation_interval="10ms").evaluation_interval == 0.01

@@ -25,7 +25,8 @@ def test_every_node_knows_its_line() -> None:
 @pytest.mark.parametrize(
     ("text", "value"),
     [("", {}), ("a: null", {"a": None}), ("a: 1.5", {"a": 1.5}), ("a: 2024-01-01", {"a": "2024-01-01"}), ("a: =", {"a": "="}),
-     ("a: 0x1F", {"a": 31}), ("a: &x [1]\nb: *x", {"a": [1], "b": [1]})],
+     ("a: 0x1F", {"a": 31}), ("a: &x [1]\nb: *x", {"a": [1], "b": [1]}),
+     ("a: !!map {b: !!seq [1]}", {"a": {"b": [1]}}), ("a: [&x [1], *x]", {"a": [[1], [1]]})],
 )  # fmt: skip
 def test_scalars(text: str, value: object) -> None:
     assert parse_yaml(text, "f").plain() == value
@@ -46,7 +47,13 @@ def test_scalars(text: str, value: object) -> None:
         ("a: !!int x", "f.yaml:1:4: 'x'; a valid int"),
         ("a: \x00", "f.yaml"),
         ("a: *nowhere", "f.yaml:1:4: found undefined alias"),
-        ("a: &a [*a]", "f.yaml: a document that contains itself"),
+        ("a: &a [*a]", "f.yaml:1:4: a value that contains itself; no such alias"),
+        ("a: &a {b: [*a]}", "f.yaml:1:4: a value that contains itself"),
+        ("a: !!set {x}", "f.yaml:1:4: the tag 'tag:yaml.org,2002:set'; plain YAML has no such tag"),
+        ("a: !mine [x]", "f.yaml:1:4: the tag '!mine'; plain YAML has no such tag"),
+        ("a: !!python/object/apply:os.system [x]", "f.yaml:1:4: the tag "),
+        ("a: " + "[" * 200 + "]" * 200, "f.yaml:1:103: values that are nested too deeply; at most 100 levels"),
+        ("[" * 5000 + "]" * 5000, "f.yaml: values that are nested too deeply; at most 100 levels"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(text: str, message: str) -> None:
