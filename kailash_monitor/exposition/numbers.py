@@ -3,7 +3,7 @@
 import math
 from typing import Final
 
-__all__ = ["number"]
+__all__ = ["EXACT", "number"]
 
 EXACT: Final = 2.0**53
 """Beyond, not every integer is a float."""

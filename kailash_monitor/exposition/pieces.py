@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 __all__ = ["SERIES_PER_PIECE", "slices"]
 
 SERIES_PER_PIECE: Final = 64
-"""A histogram takes some ten microseconds to write: a piece stays under a millisecond."""
+"""A histogram takes some ten microseconds to write as text: a piece stays under a millisecond."""
 
 T = TypeVar("T")
 

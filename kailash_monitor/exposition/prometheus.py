@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import Final, cast
 
 from kailash_monitor.exposition.names import ExportedName, SampleName, exported_name, quoted
-from kailash_monitor.exposition.numbers import number
+from kailash_monitor.exposition.numbers import EXACT, number
 from kailash_monitor.exposition.pieces import slices
 from kailash_monitor.model.metric import MetricType
 from kailash_monitor.model.snapshot import Snapshot
@@ -53,7 +53,7 @@ def _lines(exported: ExportedName, metric: MetricView) -> Iterator[str]:
     match metric.metadata.type:
         case MetricType.COUNTER:
             for counters in slices(cast("Sequence[CounterView]", metric.series)):
-                yield _numbers(exported, [(one.labels.text(), one.total) for one in counters])
+                yield _counters(exported, counters)
         case MetricType.GAUGE:
             for gauges in slices(cast("Sequence[GaugeView]", metric.series)):
                 values = [(one.labels.text(), one.value) for one in gauges]
@@ -62,6 +62,18 @@ def _lines(exported: ExportedName, metric: MetricView) -> Iterator[str]:
             writer = _Histograms(exported, metric.bounds)
             for distributions in slices(cast("Sequence[DistributionView]", metric.series)):
                 yield "".join([writer.lines(one) for one in distributions])
+
+
+def _counters(exported: ExportedName, counters: Sequence[CounterView]) -> str:
+    """Give their lines: most are whole numbers, of which there may be many."""
+    name, divisor = SampleName.of(exported.name), exported.divisor
+    bare, opened = name.bare, name.opened
+    lines: list[str] = []
+    for one in counters:
+        labels, value = one.labels.text(), one.total / divisor
+        written: object = whole if value < EXACT and (whole := int(value)) == value else number(value)
+        lines.append(f"{opened}{labels}}} {written}\n" if labels else f"{bare} {written}\n")
+    return "".join(lines)
 
 
 def _numbers(exported: ExportedName, values: Sequence[tuple[str, float]]) -> str:

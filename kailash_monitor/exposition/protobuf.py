@@ -29,6 +29,9 @@ PROTOBUF_CONTENT_TYPE: Final = "application/vnd.google.protobuf; proto=io.promet
 
 _TYPES: Final = {MetricType.COUNTER: 0, MetricType.GAUGE: 1, MetricType.HISTOGRAM: 4, MetricType.TIMER: 4}
 
+HISTOGRAMS_PER_PIECE: Final = 16
+"""One takes some sixty microseconds here."""
+
 _UINT64: Final = (1 << 64) - 1
 
 MAX_GAP: Final = 2
@@ -77,7 +80,7 @@ def _series(exported: ExportedName, metric: MetricView, offset: float) -> Iterat
                 ]
         case MetricType.HISTOGRAM | MetricType.TIMER:
             bounds = [bound / exported.divisor for bound in (*metric.bounds, math.inf)]
-            for distributions in slices(cast("Sequence[DistributionView]", metric.series)):
+            for distributions in slices(cast("Sequence[DistributionView]", metric.series), HISTOGRAMS_PER_PIECE):
                 yield [
                     _labels(one.labels) + _message(7, _histogram(one, bounds, exported.divisor, offset))
                     for one in distributions

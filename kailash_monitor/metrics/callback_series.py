@@ -127,11 +127,6 @@ class CallbackSeries(Reads):
         return self._gauge.set_at
 
     @property
-    def removed(self) -> bool:
-        """It stays for as long as its metric."""
-        return False
-
-    @property
     def touched_at(self) -> float:
         """It is never given up for not being recorded."""
         return math.inf

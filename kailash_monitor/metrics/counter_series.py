@@ -21,18 +21,18 @@ _FOLDS: Final = (newer,)
 
 
 class CounterSeries(Recorder):
-    """A running total that only rises.
+    """A running total that only rises: `total`, to be read only; a property would double the time of a page.
 
     History has the running total at the end of each slot. The open slot is not an object: it began at `_first_at`, and its
     first increment made the total `_after_first`. Where that is the total still, it had one event; else its last event is
     taken to be at its end, a second later at most.
     """
 
-    __slots__ = ("_after_first", "_closed", "_first_at", "_total")
+    __slots__ = ("_after_first", "_closed", "_first_at", "total")
 
     def __init__(self, labels: Labels, family: Family) -> None:
         super().__init__(labels, family)
-        self._total = 0.0
+        self.total = 0.0
         self._after_first = 0.0
         self._first_at: float | None = None
         self._closed: History | None = None
@@ -48,7 +48,7 @@ class CounterSeries(Recorder):
             and exemplar is None
             and (by is ONE or ((by.__class__ is float or by.__class__ is int) and 0.0 <= by < HUGE))
         ):
-            self._total += by
+            self.total += by
         else:
             self._inc_slowly(by, exemplar)
 
@@ -72,17 +72,17 @@ class CounterSeries(Recorder):
 
     def _add(self, number: float, exemplar: Exemplar | None) -> bool:
         at = self._now()
-        if math.isinf(self._total + number):
+        if math.isinf(self.total + number):
             return False
         if exemplar is not None:
             self._family.exemplars[self] = exemplar
         if at < self._rolls_at:
-            self._total += number
+            self.total += number
             return True
         if self._first_at is not None:
-            self._close(self._open_end(self._total, math.inf), self._total)
-        self._total += number
-        self._first_at, self._after_first = at, self._total
+            self._close(self._open_end(self.total, math.inf), self.total)
+        self.total += number
+        self._first_at, self._after_first = at, self.total
         self._rolls_at = self._family.second_end(at)
         return True
 
@@ -99,11 +99,6 @@ class CounterSeries(Recorder):
         return max(self._first_at, min(now, math.nextafter(math.floor(self._first_at) + 1.0, 0.0)))
 
     @property
-    def total(self) -> float:
-        """All that was ever counted."""
-        return self._total
-
-    @property
     def exemplar(self) -> Exemplar | None:
         """The last increment that came with one."""
         return self._family.exemplars.get(self)
@@ -117,7 +112,7 @@ class CounterSeries(Recorder):
         """Give the increase in the `seconds` before `now`."""
         start = now - seconds
         with self._family.lock:
-            total, closed = self._total, self._closed
+            total, closed = self.total, self._closed
             covers_since, before = self._family.born, 0.0
             if closed is not None:
                 if closed.gone is not None:
@@ -134,7 +129,7 @@ class CounterSeries(Recorder):
         with self._family.lock:
             points = [] if self._closed is None else [Point(*row) for row in self._closed.rows()[1 - RECENT_POINTS :]]
             if self._first_at is not None:
-                points.append(Point(self._open_end(self._total, self._now()), self._total))
+                points.append(Point(self._open_end(self.total, self._now()), self.total))
             return points
 
     @classmethod
@@ -150,7 +145,7 @@ class CounterSeries(Recorder):
             for end, step in sorted([step for part in parts for step in part._steps()]):
                 running += step
                 whole._close(end, running)
-        whole._total = running
+        whole.total = running
         return whole
 
     def _steps(self) -> list[tuple[float, float]]:
@@ -161,7 +156,7 @@ class CounterSeries(Recorder):
         rows = [] if closed is None else closed.rows()
         steps: list[tuple[float, float]] = []
         if self._first_at is not None:
-            rows.append((self._open_end(self._total, self._now()), self._total))
+            rows.append((self._open_end(self.total, self._now()), self.total))
         for end, total in rows:
             steps.append((end, total - before))
             before = total

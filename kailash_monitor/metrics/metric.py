@@ -153,9 +153,7 @@ class Metric(Reads):
             series = self._remember(items, self._find(labels or {}))
         if series.__class__ is not kind:
             raise self.wrong_kind(kind)
-        if series.removed:
-            series = self._remember(items, self._find(labels or {}))
-        return series  # type: ignore[return-value]  # of that very class
+        return series  # pyright: ignore[reportReturnType]  # of that very class
 
     def child_of(self, texts: tuple[str, ...], kind: type[T]) -> T:
         """Give the series of these values of the declared labels, made on first use; past the limit, the overflow series."""
@@ -205,7 +203,7 @@ class Metric(Reads):
             return series
         if all(type(value) is str for _, value in items):
             if len(self._known) >= KNOWN_PER_SERIES * self._owner.max_series:
-                self._known.clear()  # most are of series that are gone
+                self._known.clear()
             self._known[items] = series
         return series
 
@@ -326,6 +324,7 @@ class Metric(Reads):
             self._retired = CounterSeries.joined(self._family, counters)
         elif distributions:
             self._retired = DistributionSeries.joined(self._family, distributions)
+        self._known.clear()  # they are soon known again, and looking for those that are gone takes longer
         self._known = {
             items: one for items, one in self._known.items() if isinstance(one, CallbackSeries) or not one.removed
         }

@@ -21,12 +21,20 @@ def aiohttp_app(site: Site) -> "web.Application":
     """Give the site as an aiohttp application, to be added to yours: `app.add_subapp("/monitor", aiohttp_app(site))`."""
     from aiohttp import web
 
-    async def answer(request: web.Request) -> web.Response:
+    async def answer(request: web.Request) -> web.StreamResponse:
         path = "/" + request.match_info["path"]
         headers = {name.lower(): value for name, value in request.headers.items()}
         query = {name: request.query.getall(name) for name in request.query}
         response = await site.handle(Request(request.method, path, query, headers))
-        return web.Response(status=response.status, headers=dict(response.headers), body=response.body)
+        if len(response.chunks) <= 1:
+            return web.Response(status=response.status, headers=dict(response.headers), body=response.body)
+        stream = web.StreamResponse(status=response.status, headers=dict(response.headers))
+        stream.content_length = response.length
+        await stream.prepare(request)
+        for chunk in response.chunks:
+            await stream.write(chunk)
+        await stream.write_eof()
+        return stream
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", answer)

@@ -24,27 +24,38 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What is answered."""
+    """What is answered. A long body is in `chunks`: to send it at once would hold the program up for too long."""
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    chunks: Sequence[bytes]
+
+    @property
+    def body(self) -> bytes:
+        """All chunks as one."""
+        return b"".join(self.chunks)
+
+    @property
+    def length(self) -> int:
+        """How many bytes there are."""
+        return sum(map(len, self.chunks))
 
     @classmethod
     def text(
         cls,
-        body: str | bytes,
+        body: str | Sequence[bytes],
         *,
         content_type: str = "text/plain; charset=utf-8",
         status: int = 200,
         headers: Mapping[str, str] | None = None,
     ) -> "Response":
-        """Give a page of text."""
-        encoded = body.encode() if isinstance(body, str) else body
-        return cls(status, {**_ALWAYS, "Content-Type": content_type, **(headers or {})}, encoded)
+        """Give a page of text, or what is written in chunks already."""
+        chunks = (body.encode(),) if isinstance(body, str) else body
+        return cls(status, {**_ALWAYS, "Content-Type": content_type, **(headers or {})}, chunks)
 
     @classmethod
     def json(cls, document: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> "Response":
         """Give a JSON document."""
-        body = json.dumps(document, allow_nan=False).encode()
-        return cls(status, {**_ALWAYS, "Content-Type": "application/json", **(headers or {})}, body)
+        return cls.text(
+            json.dumps(document, allow_nan=False), content_type="application/json", status=status, headers=headers
+        )

@@ -20,6 +20,9 @@ __all__ = ["Monitored", "Site"]
 RENDER_BUDGET: Final = 0.005
 """Seconds of rendering without a pause for the host program."""
 
+CHUNK_BYTES: Final = 65_536
+"""What is sent at once."""
+
 GZIP_WBITS: Final = 31
 """The largest window, and a gzip header: https://docs.python.org/3/library/zlib.html#zlib.compressobj"""
 
@@ -77,7 +80,7 @@ class Site:
 
     def __init__(self, manager: Monitored) -> None:
         self._manager = manager
-        self._writing: dict[_Asked, asyncio.Future[bytes]] = {}  # pages under way
+        self._writing: dict[_Asked, asyncio.Future[list[bytes]]] = {}  # pages under way
         self._pages: dict[str, Callable[[Request], Awaitable[Response]]] = {
             "/": self._index,
             "/metrics": self._metrics,
@@ -101,7 +104,7 @@ class Site:
             except Exception:  # the top of a request: the program goes on, and the asker learns no secret
                 _logger.exception("the page %s failed", request.path)
                 response = Response.json({"error": "internal error; the log says more"}, status=500)
-        return replace(response, body=b"") if request.method == "HEAD" else response
+        return replace(response, chunks=()) if request.method == "HEAD" else response
 
     async def _index(self, _: Request) -> Response:
         return Response.text("kailash_monitor\n\n" + "".join(f"{path}\n" for path in self._pages))
@@ -113,7 +116,7 @@ class Site:
         headers = {**_VARIES, "Content-Encoding": "gzip"} if gzip else _VARIES
         return Response.text(page, content_type=chosen.content_type, headers=headers)
 
-    async def _page(self, asked: "_Asked") -> bytes:
+    async def _page(self, asked: "_Asked") -> list[bytes]:
         """Write the page, or wait for one that is being written for somebody else who asked for the same."""
         writing = self._writing.get(asked)
         if writing is None:
@@ -121,7 +124,7 @@ class Site:
             writing.add_done_callback(lambda _: self._writing.pop(asked))
         return await asyncio.shield(writing)  # whoever goes away must not take it from the others
 
-    async def _write(self, asked: "_Asked") -> bytes:
+    async def _write(self, asked: "_Asked") -> list[bytes]:
         registry, begun = self._manager.metrics_registry, SYSTEM_CLOCK.now()
         snapshot = registry.snapshot()
         pieces = asked.format.render(only(snapshot, asked.names) if asked.names else snapshot)
@@ -153,16 +156,19 @@ class Site:
         return datetime.fromtimestamp(self._manager.metrics_registry.clock.wall(), UTC).isoformat()
 
 
-async def _driven(pieces: Iterator[bytes]) -> bytes:
-    """Put the pieces together, with a pause for the host program whenever the budget is used up."""
-    page: list[bytes] = []
+async def _driven(pieces: Iterator[bytes]) -> list[bytes]:
+    """Give the pieces as chunks, with a pause for the host program whenever the budget is used up."""
+    chunks, chunk = list[bytes](), bytearray()
     paused = SYSTEM_CLOCK.now()
     for piece in pieces:
-        page.append(piece)
+        chunk += piece
+        if len(chunk) >= CHUNK_BYTES:
+            chunks.append(bytes(chunk))
+            chunk.clear()
         if SYSTEM_CLOCK.now() - paused > RENDER_BUDGET:
             await asyncio.sleep(0)
             paused = SYSTEM_CLOCK.now()
-    return b"".join(page)
+    return [*chunks, bytes(chunk)]
 
 
 def _gzipped(pieces: Iterator[bytes]) -> Iterator[bytes]:
