@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kailash_monitor.alerts import AlertManager, AlertRule
+from kailash_monitor.engine.evaluator import evaluate
 from kailash_monitor.errors import MetricError, ValueRefused
 from kailash_monitor.metrics import MetricsCollector, MetricsRegistry, MetricType
 from kailash_monitor.model.window import CounterWindow
+from kailash_monitor.rules import Value
 from kailash_monitor.testing import ManualClock
 
 
@@ -156,7 +158,7 @@ def test_bad_values_are_counted_and_reported_once(collector: MetricsCollector, r
 
 
 def test_a_strict_collector_raises_for_a_bad_value(time: ManualClock) -> None:
-    with pytest.raises(ValueRefused, match="metric 'hits': nan is not finite"):
+    with pytest.raises(ValueRefused, match="metric 'hits': nan is not a finite number"):
         MetricsCollector(clock=time, strict=True).increment("hits", float("nan"))
 
 
@@ -279,3 +281,56 @@ async def test_history_is_kept_for_as_long_as_a_rule_asks(registry: MetricsRegis
             await asyncio.sleep(3600)
     assert hits.metric.get_increase("2d") == pytest.approx(48, rel=0.07)
     assert hits.metric.window("3d").covered
+
+
+def test_whatever_is_recorded_nothing_is_raised_into_the_program(collector: MetricsCollector) -> None:
+    class Hostile:
+        def __float__(self) -> float:
+            raise RuntimeError("no")
+
+        def __str__(self) -> str:
+            raise RuntimeError("no")
+
+        __repr__ = __str__
+
+    bad = Hostile()
+    collector.increment("c", bad)  # type: ignore[arg-type]
+    collector.set_gauge("g", bad)  # type: ignore[arg-type]
+    collector.record_timer("t", bad, {"a": bad})  # type: ignore[arg-type]
+    collector.counter("e").inc(exemplar={1: "x"})  # type: ignore[dict-item]
+    collector.counter("e").inc(exemplar="trace")  # type: ignore[arg-type]
+    collector.counter("e").inc(exemplar={"a": bad})
+    assert [metric.refused for metric in collector.get_all_metrics().values()] == [1, 1, 1, 2]
+    assert collector.get_metric("e").get_latest_value() == 3  # type: ignore[union-attr]
+
+
+def test_series_that_a_rule_looks_at_are_not_given_up_before_its_window_is_over(
+    collector: MetricsCollector, time: ManualClock
+) -> None:
+    errors = collector.counter("errors", labels=("code",), ttl="5m")
+    rule = AlertRule("r", "d", "warning", "errors", "> 10", time_window="1h", match={"code": "500"})
+    errors.inc("500", by=20)
+    for _ in range(11):
+        time.advance(300)
+        errors.inc("200")
+        (reading,) = evaluate(rule, {"c": collector}, time.now()).readings.values()
+        assert isinstance(reading, Value)
+        assert reading.value == 20.0
+    for _ in range(20):
+        time.advance(300)
+        errors.inc("200")
+        (reading,) = evaluate(rule, {"c": collector}, time.now()).readings.values()
+    assert reading == Value(0.0)
+    assert [series.labels["code"] for series in errors.metric.series] == ["200"]
+
+
+def test_a_label_set_that_comes_back_is_counted_from_then_on(collector: MetricsCollector, time: ManualClock) -> None:
+    hits = collector.counter("hits", labels=("path",))
+    hits.inc("/a")
+    time.advance(50)
+    hits.remove("/a")
+    time.advance(50)
+    hits.inc("/a")
+    assert hits.labels("/a").born == 1100.0
+    with pytest.raises(MetricError, match="the labels 'verb'; it has the labels 'path'"):
+        hits.metric.remove({"verb": "/a"})

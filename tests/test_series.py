@@ -61,7 +61,7 @@ def test_a_gauge_and_a_timer_drop_what_is_no_finite_number(
 ) -> None:
     for record in (gauge.set, gauge.add, timer.observe):
         record(float("nan"))
-    assert [why for _, why in refused] == ["not finite"] * 3
+    assert [why for _, why in refused] == ["not a finite number"] * 3
     assert gauge.value is None
 
 

@@ -27,6 +27,7 @@ class CallbackSource:
         try:
             async with asyncio.timeout(self._series.timeout):
                 answer = await self._answer()
+            self._series.answered(answer)
         except TimeoutError as error:
             late = TimeoutError(f"no answer within {self._series.timeout:g} s")
             self._series.failed(late)
@@ -34,7 +35,6 @@ class CallbackSource:
         except Exception as error:
             self._series.failed(error)
             raise
-        self._series.answered(answer)
 
     async def _answer(self) -> float | None:
         series = self._series

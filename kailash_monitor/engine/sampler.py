@@ -71,8 +71,8 @@ class Sampler:
             async with TaskGroup() as self._tasks:
                 for source, every in list(self._sources):
                     self._begin(source, every, SAMPLE_SECONDS, _always)
-                for name, series in self._registry.watch_callbacks(self._ask):
-                    self._ask(name, series)
+                for series, name in self._registry.watch_callbacks(self._ask):
+                    self._ask(series, name)
                 await asyncio.Event().wait()  # sources may be added at any time
         finally:
             self._registry.unwatch_callbacks(self._ask)
@@ -87,9 +87,9 @@ class Sampler:
                 for sampled in list(self._first):
                     await sampled.wait()
 
-    def _ask(self, name: str, series: CallbackSeries) -> None:
+    def _ask(self, series: CallbackSeries, name: str) -> None:
         source = CallbackSource(name, series)
-        call_on(self._loop, self._begin, source, source.every, None, lambda: self._registry.asks(series))
+        call_on(self._loop, self._begin, source, source.every, None, lambda: self._registry.asks(series, name))
 
     def _begin(self, source: Sampled, every: float, seconds: float | None, wanted: Callable[[], bool]) -> None:
         if self._tasks is not None:

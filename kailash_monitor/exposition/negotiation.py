@@ -24,7 +24,10 @@ __all__ = ["JSON", "PROMETHEUS_TEXT", "Format", "accepts_gzip", "choose_format"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Format:
-    """A format of the page: its media type, the parameters it has where they are asked for, and how it is written."""
+    """A format of the page: its media type, the parameters it has where they are asked for, and how it is written.
+
+    `ranges` are the media ranges for which it is the answer.
+    """
 
     name: str
     media_type: str
@@ -32,17 +35,25 @@ class Format:
     content_type: str
     render: Callable[[Snapshot], Iterator[bytes]]
     utf8: bool = False
+    ranges: tuple[str, ...] = ()
 
     def meets(self, media_type: str, parameters: Mapping[str, str]) -> bool:
         """Whether somebody who asks so can read it; names beyond ASCII have to be asked for."""
         return (
-            media_type == self.media_type
+            media_type in (self.media_type, *self.ranges)
             and all(parameters.get(name, value) == value for name, value in self.parameters.items())
             and (not self.utf8 or parameters.get("escaping") == "allow-utf-8")
         )
 
 
-PROMETHEUS_TEXT: Final = Format("prometheus", "text/plain", {"version": "0.0.4"}, PROMETHEUS_CONTENT_TYPE, render_prometheus)
+PROMETHEUS_TEXT: Final = Format(
+    "prometheus",
+    "text/plain",
+    {"version": "0.0.4"},
+    PROMETHEUS_CONTENT_TYPE,
+    render_prometheus,
+    ranges=("text/*", "*/*"),
+)
 
 JSON: Final = Format("json", "application/json", {}, "application/json", render_json)
 """Not negotiated: it has a page of its own."""
@@ -80,6 +91,7 @@ _FORMATS: Final = (
     replace(
         PROMETHEUS_TEXT,
         parameters={"version": "1.0.0"},
+        ranges=(),
         content_type=PROMETHEUS_UTF8_CONTENT_TYPE,
         render=partial(render_prometheus, utf8=True),
         utf8=True,

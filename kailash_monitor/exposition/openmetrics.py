@@ -94,8 +94,8 @@ class _Writer:
             f'{prefix}le="{bound}"}} {count}{self._exemplar(exemplars.get(index))}\n'
             for index, (bound, count) in enumerate(zip(le, running, strict=True))
         ]
-        lines.append(f"{_begun(self._count, labels)} {running[-1]}\n")
-        if not self._metric.bounds or self._metric.bounds[0] >= 0:  # below, the sum can fall, and then it may not be told
+        if not self._metric.bounds or self._metric.bounds[0] >= 0:  # below, the sum can fall, and then neither may be told
+            lines.append(f"{_begun(self._count, labels)} {running[-1]}\n")
             lines.append(f"{_begun(self._sum, labels)} {_number(total / self._exported.divisor)}\n")
         lines.append(self._created(labels, series.born))
         return "".join(lines)

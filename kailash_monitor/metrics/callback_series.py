@@ -8,7 +8,7 @@ from typing import Final, cast
 from kailash_monitor.errors import NoAnswer
 from kailash_monitor.metrics.gauge_series import GaugeSeries
 from kailash_monitor.metrics.reads import Reads
-from kailash_monitor.metrics.recorder import Family
+from kailash_monitor.metrics.recorder import Family, as_number
 from kailash_monitor.model.labels import NO_LABELS
 from kailash_monitor.model.views import Point
 from kailash_monitor.model.window import GaugeWindow
@@ -80,16 +80,12 @@ class CallbackSeries(Reads):
 
     def answered(self, value: float | None) -> None:
         """Take the callback's answer."""
+        if value is not None and as_number(value) is None:
+            self.failed(TypeError(f"it gave {type(value).__name__}, which is no finite number"))
+        else:
+            self.asked_at, self._silent, self._wrong = self._now(), value is None, ""
         if value is not None:
             self._gauge.set(value)  # which counts and reports what is no number
-            try:
-                finite = math.isfinite(float(value))
-            except (TypeError, ValueError, OverflowError):
-                finite = False
-            if not finite:
-                self.failed(TypeError(f"it gave {value!r}, which is no finite number"))
-                return
-        self.asked_at, self._silent, self._wrong = self._now(), value is None, ""
 
     def failed(self, error: BaseException) -> None:
         """Take note that the callback gave none; `error` says why."""

@@ -7,8 +7,8 @@ from kailash_monitor.model.labels import Labels
 
 __all__ = ["LabelIndex"]
 
-MAX_GROUPINGS: Final = 64
-"""How many questions are remembered: more than a metric has rules and charts."""
+REMEMBERED: Final = 64
+"""Label names and questions: more than a metric has labels, rules and charts. With one more, all are asked anew."""
 
 
 class Labelled(Protocol):
@@ -23,27 +23,67 @@ class Labelled(Protocol):
 S = TypeVar("S", bound=Labelled)
 
 
+class _Grouping(Generic[S]):
+    """The series that match, by their values of some labels; kept as series come and go."""
+
+    def __init__(self, match: Mapping[str, str], by: tuple[str, ...], found: Iterable[S]) -> None:
+        self._match = dict(match)
+        self._by = by
+        self._members: dict[tuple[str, ...], dict[S, None]] = {}
+        self._labels: dict[tuple[str, ...], Labels] = {}  # making Labels takes longer than all the rest
+        for series in found:
+            self._put(series)
+
+    def add(self, series: S) -> None:
+        if series.labels.matches(self._match):
+            self._put(series)
+
+    def discard(self, series: S) -> None:
+        key = self._key(series)
+        members = self._members.get(key, {})
+        members.pop(series, None)
+        if not members:
+            self._members.pop(key, None)
+            self._labels.pop(key, None)
+
+    def groups(self) -> dict[Labels, list[S]]:
+        return {self._labels[key]: list(members) for key, members in self._members.items()}
+
+    def _key(self, series: S) -> tuple[str, ...]:
+        return tuple([series.labels.get(name, "") for name in self._by])
+
+    def _put(self, series: S) -> None:
+        key = self._key(series)
+        members = self._members.get(key)
+        if members is None:
+            members = self._members[key] = {}
+            self._labels[key] = Labels(dict(zip(self._by, key, strict=True)))
+        members[series] = None
+
+
 class LabelIndex(Generic[S]):
     """Series by label name and value, for the names that somebody asked for; an absent label has the empty value.
 
-    `everything` gives all series, for questions that the index has not heard before. What was grouped once is remembered
-    until a series comes or goes. Not thread-safe: the metric that owns it holds its lock around every call.
+    `everything` gives all series, for questions that the index has not heard before. What was grouped once is kept up as
+    series come and go. Not thread-safe: the metric that owns it holds its lock around every call.
     """
 
     def __init__(self, everything: Callable[[], Iterable[S]]) -> None:
         self._everything: Final = everything
         self._by_name: dict[str, dict[str, dict[S, None]]] = {}
-        self._groups: dict[object, dict[Labels, list[S]]] = {}
+        self._groupings: dict[object, _Grouping[S]] = {}
 
     def add(self, series: S) -> None:
         """Take `series` in."""
-        self._groups.clear()
+        for grouping in self._groupings.values():
+            grouping.add(series)
         for name, by_value in self._by_name.items():
             by_value.setdefault(series.labels.get(name, ""), {})[series] = None
 
     def discard(self, series: S) -> None:
         """Forget `series`."""
-        self._groups.clear()
+        for grouping in self._groupings.values():
+            grouping.discard(series)
         for name, by_value in self._by_name.items():
             value = series.labels.get(name, "")
             by_value.get(value, {}).pop(series, None)
@@ -52,7 +92,7 @@ class LabelIndex(Generic[S]):
 
     def clear(self) -> None:
         """Forget all."""
-        self._groups.clear()
+        self._groupings.clear()
         self._by_name.clear()
 
     def find(self, match: Mapping[str, str]) -> Iterable[S]:
@@ -63,24 +103,21 @@ class LabelIndex(Generic[S]):
         fewest = min(found, key=len)
         return [series for series in fewest if all(series in others for others in found)]
 
-    def groups(self, match: Mapping[str, str], by: tuple[str, ...]) -> Mapping[Labels, list[S]]:
+    def groups(self, match: Mapping[str, str], by: tuple[str, ...]) -> dict[Labels, list[S]]:
         """Give the same, by their values of the labels `by`."""
         question = (tuple(sorted(match.items())), by)
-        groups = self._groups.get(question)
-        if groups is None:
-            groups = {}
-            keys: dict[tuple[str, ...], list[S]] = {}  # making Labels takes longer than all the rest
-            for series in self.find(match):
-                keys.setdefault(tuple([series.labels.get(name, "") for name in by]), []).append(series)
-            groups = {Labels(dict(zip(by, values, strict=True))): members for values, members in keys.items()}
-            if len(self._groups) >= MAX_GROUPINGS:
-                self._groups.clear()
-            self._groups[question] = groups
-        return groups
+        grouping = self._groupings.get(question)
+        if grouping is None:
+            if len(self._groupings) >= REMEMBERED:
+                self._groupings.clear()
+            grouping = self._groupings[question] = _Grouping(match, by, self.find(match))
+        return grouping.groups()
 
     def _values(self, name: str) -> dict[str, dict[S, None]]:
         by_value = self._by_name.get(name)
         if by_value is None:
+            if len(self._by_name) >= REMEMBERED:
+                self._by_name.clear()
             by_value = self._by_name[name] = {}
             for series in self._everything():
                 by_value.setdefault(series.labels.get(name, ""), {})[series] = None

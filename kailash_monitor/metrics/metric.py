@@ -1,6 +1,7 @@
 """A metric: one name, its series, and what all of them say together."""
 
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -91,7 +92,7 @@ class Metric(Reads):
 
     Reads without labels speak of the metric as a whole: counters and distributions add up, what removed and overflowing
     series counted included; a gauge gives the value set last. `refused` counts recordings that were dropped, `overflowed`
-    those that went to an overflow series.
+    label sets that were looked up past the limit, as often as they were.
 
     Mutable: the series, what is known of them and what was reported, under the family's lock.
     """
@@ -112,6 +113,7 @@ class Metric(Reads):
         self._known: dict[tuple[tuple[str, object], ...], Series] = {}  # by labels as they are given; texts only
         self._reported: set[str] = set()
         self._sweep_at = -math.inf
+        self._asked = 0.0  # the longest window of a rule
         self._forgotten = -math.inf  # when a series was last touched of those that were given up for their ttl
         self._kept_overflowed = False  # kept label values are past the limit themselves
 
@@ -157,7 +159,7 @@ class Metric(Reads):
 
     def child_of(self, texts: tuple[str, ...], kind: type[T]) -> T:
         """Give the series of these values of the declared labels, made on first use; past the limit, the overflow series."""
-        series = self.children.get(texts) or self._make(texts, Labels.of(self.label_names or (), texts))
+        series = self.children.get(texts) or self._make(texts, self._labels(texts))
         if series.__class__ is not kind:
             raise self.wrong_kind(kind)
         return series  # pyright: ignore[reportReturnType]  # of that very class
@@ -175,24 +177,31 @@ class Metric(Reads):
         return self._family
 
     def retain(self, seconds: float) -> None:
-        """Keep so many seconds of history at least."""
-        if seconds > self._family.retention:
-            self._family.retention = seconds
+        """Keep so many seconds of history at least, and every series that was touched in them."""
+        self._asked = max(self._asked, seconds)
+        self._family.retention = max(self._family.retention, seconds)
 
     def _find(self, labels: Mapping[str, object]) -> Series:
+        key = self._key(labels)
+        return self.children.get(key) or self._make(key, key if isinstance(key, Labels) else self._labels(key))
+
+    def _labels(self, texts: tuple[str, ...]) -> Labels:
+        return Labels.of(self.label_names or (), texts)
+
+    def _key(self, labels: Mapping[str, object]) -> Labels | tuple[str, ...]:
+        """Give what a series is found by; a MetricError for label names that the metric does not have."""
         names = self.label_names
         if names is None:
             found = Labels(labels)
             check_label_names(self.metadata, found.names)
-            return self.children.get(found) or self._make(found, found)
+            return found
         if labels.keys() != set(names):
             raise MetricError(
                 f"metric {self.name!r}",
                 seen=f"the labels {in_words(tuple(labels))}",
                 expected=f"it has the labels {in_words(names)}",
             )
-        texts = tuple([label_value(labels[name]) for name in names])
-        return self.children.get(texts) or self._make(texts, Labels.of(names, texts))
+        return tuple([label_value(labels[name]) for name in names])
 
     def _remember(self, items: tuple[tuple[str, object], ...], series: Series) -> Series:
         """Keep the way from these very labels to their series: making Labels of them takes longer than all the rest.
@@ -214,9 +223,12 @@ class Metric(Reads):
             if series is not None:
                 return series
             if len(self.children) < self._owner.max_series:
-                series = self.children[key] = _KINDS[self.metric_type](labels, self._family)
-                self._index.add(series)
-                return series
+                made = _KINDS[self.metric_type](labels, self._family)
+                if self._retired is not None:
+                    made.born = self._owner.clock.now()  # it may have been there before: what is counted begins anew
+                self.children[key] = made
+                self._index.add(made)
+                return made
             series = self._past_the_limit(labels)
         self._owner.count_overflowed(self.name)
         if "overflow" not in self._reported:  # to find the most varied label takes long
@@ -261,11 +273,13 @@ class Metric(Reads):
 
     def _refuse(self, value: object, why: str) -> None:
         if self._owner.strict:
-            raise ValueRefused(f"metric {self.name!r}: {value!r} is {why}")
+            raise ValueRefused(f"metric {self.name!r}: {_shown(value)} is {why}")
         with self._family.lock:
             self.refused += 1
         self._owner.count_refused(self.name)
-        self._report_once(why, f"metric {self.name!r} dropped the value {value!r}: {why}. Further ones are only counted")
+        if why not in self._reported:
+            text = f"metric {self.name!r} dropped the value {_shown(value)}: {why}. Further ones are only counted"
+            self._report_once(why, text)
 
     def _report_once(self, topic: str, text: str) -> None:
         with self._family.lock:
@@ -282,8 +296,7 @@ class Metric(Reads):
         What a counter or distribution counted stays in the metric's total; the label set begins anew when it is recorded
         again, also through a handle that somebody kept.
         """
-        found = Labels(labels)
-        key: object = found if self.label_names is None else tuple([found.get(name, "") for name in self.label_names])
+        key = self._key(labels)
         with self._family.lock:
             series = self.children.get(key)
             if series is None or isinstance(series, CallbackSeries):
@@ -347,7 +360,7 @@ class Metric(Reads):
         return instead
 
     def _sweep(self) -> None:
-        """Give up the series that nobody touched for `ttl`."""
+        """Give up the series that nobody touched for `ttl`, nor in the longest window that a rule looks at."""
         ttl = self.definition.ttl
         if ttl is None:
             return
@@ -355,7 +368,7 @@ class Metric(Reads):
         if now < self._sweep_at:
             return
         with self._family.lock:
-            horizon = now - ttl
+            horizon = now - max(ttl, self._asked)
             over = {
                 key: series
                 for key, series in self.children.items()
@@ -482,3 +495,10 @@ _NAMES: Final[dict[type[object], str]] = {
     GaugeSeries: "a gauge",
     DistributionSeries: "a distribution",
 }
+
+
+def _shown(value: object) -> str:
+    try:
+        return reprlib.repr(value)
+    except Exception:  # the code of whatever it is
+        return f"<{type(value).__name__}>"

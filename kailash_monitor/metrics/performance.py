@@ -5,6 +5,7 @@ from typing import Final
 from kailash_monitor.clock import SYSTEM_CLOCK, Clock
 from kailash_monitor.metrics.collector import DEFAULT_MAX_SERIES, MetricsCollector
 from kailash_monitor.metrics.memory_limit import memory_limit
+from kailash_monitor.metrics.recorder import as_number
 from kailash_monitor.model.durations import Duration
 from kailash_monitor.model.window import CounterWindow
 
@@ -53,7 +54,7 @@ class PerformanceMetrics(MetricsCollector):
         self._operations.inc(name)
         if not success:
             self._errors.inc(name)
-        if isinstance(duration_ms, int | float) and duration_ms > SLOW_MS:
+        if (as_number(duration_ms) or 0.0) > SLOW_MS:
             self._slow.inc(name)
 
     def update_system_metrics(self, memory_mb: float, cpu_percent: float, rps: float) -> None:
@@ -62,10 +63,10 @@ class PerformanceMetrics(MetricsCollector):
             self._memory_limit = memory_limit()
         self._cpu.set(cpu_percent)
         self._throughput.set(rps)
-        used = memory_mb * _MEGABYTE if isinstance(memory_mb, int | float) else memory_mb  # what is none, the gauge refuses
-        self._memory_used.set(used)
-        if self._memory_limit and isinstance(used, int | float):
-            self._memory_usage.set(100.0 * used / self._memory_limit)
+        memory = as_number(memory_mb)
+        self._memory_used.set(memory_mb if memory is None else memory * _MEGABYTE)  # what is no number, the gauge refuses
+        if self._memory_limit and memory is not None:
+            self._memory_usage.set(100.0 * memory * _MEGABYTE / self._memory_limit)
 
     def get_p95_response_time(self, window: Duration = "1h") -> float | None:
         """Give the time in milliseconds that 95 % of the operations did not exceed; None without data."""

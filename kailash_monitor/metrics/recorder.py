@@ -13,6 +13,7 @@ import math
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -22,7 +23,7 @@ from kailash_monitor.model.exemplar import MAX_CHARACTERS, Exemplar
 from kailash_monitor.model.labels import Labels, valid_label_name
 from kailash_monitor.model.window import Window
 
-__all__ = ["GIL", "GONE", "HUGE", "RECENT_POINTS", "Family", "Recorder", "Refuse", "with_gil"]
+__all__ = ["GIL", "GONE", "HUGE", "RECENT_POINTS", "Family", "Recorder", "Refuse", "as_number", "with_gil"]
 
 RECENT_POINTS: Final = 60
 """How many points of the recent past a series gives: enough for a sparkline."""
@@ -114,10 +115,10 @@ class Recorder(Reads):
     def remove(self) -> None:
         """Make it no part of its metric any more. What it has is still there to be read: somebody may be about to."""
         self._rolls_at = GONE
+        self._family.exemplars.pop(self, None)
 
     def readmit(self, now: float) -> None:
         """Make it part of its metric again, from now on, and without what it had."""
-        self._family.exemplars.pop(self, None)
         type(self).__init__(self, self.labels, self._family)
         self.born = now
 
@@ -133,25 +134,31 @@ class Recorder(Reads):
 
     def _number(self, value: object) -> float | None:
         """Give `value` as a float, or refuse it."""
-        try:
-            number = float(value)  # type: ignore[arg-type]  # whatever has __float__ is welcome
-        except (TypeError, ValueError, OverflowError):
-            self._family.refuse(value, "not a number")
-            return None
-        if math.isfinite(number):
-            return number
-        self._family.refuse(value, "not finite")
-        return None
+        number = as_number(value)
+        if number is None:
+            self._family.refuse(value, "not a finite number")
+        return number
 
     def _exemplar(self, labels: Mapping[str, object] | None, value: float) -> Exemplar | None:
         """Make an exemplar; one that no page may show is refused, and what it stands for is recorded all the same."""
         if labels is None:
             return None
-        found = Labels(labels)
-        if sum(map(len, found)) + sum(map(len, found.values())) > MAX_CHARACTERS or not all(map(valid_label_name, found)):
-            self._family.refuse(dict(found), f"an exemplar of more than {MAX_CHARACTERS} characters, or with invalid names")
-            return None
-        return Exemplar(found, value, self._now())
+        with suppress(Exception):  # whatever was given instead of labels is refused like any other
+            found = Labels(labels)
+            characters = sum(map(len, found.names)) + sum(map(len, found.texts))
+            if characters <= MAX_CHARACTERS and all(map(valid_label_name, found.names)):
+                return Exemplar(found, value, self._now())
+        self._family.refuse(labels, f"no exemplar: up to {MAX_CHARACTERS} characters of label names and values")
+        return None
+
+
+def as_number(value: object) -> float | None:
+    """Give `value` as a finite float; None where it is none."""
+    try:
+        number = float(value)  # type: ignore[arg-type]  # whatever has __float__ is welcome
+    except Exception:  # the code of whatever it is
+        return None
+    return number if math.isfinite(number) else None
 
 
 def with_gil(fast: F, otherwise: F, *, gil: bool = GIL) -> F:

@@ -39,7 +39,7 @@ WALL_CLOCK_MOVED: Final = 0.1
 Observer = Callable[[str, str], None]
 """Called with a collector's name and a sentence for the operator; must not raise. Called from any thread."""
 
-CallbackListener = Callable[[str, CallbackSeries], None]
+CallbackListener = Callable[[CallbackSeries, str], None]
 """Called with a callback gauge and its name; must not raise. Called from any thread."""
 
 
@@ -133,14 +133,19 @@ class MetricsRegistry:
 
         Where a collector of yours has that name, it is counted all the same, and shown nowhere.
         """
-        with self._lock:
-            if self._self is None:
-                self._self = SelfMetrics(self._count_series, clock=self.clock)
-                try:
-                    self.register_collector(SELF, self._self)
-                except MetricError as error:
-                    self.report(SELF, f"the self-metrics are not shown: {error}")
-            return self._self
+        own, trouble = self._self, ""
+        if own is None:
+            with self._lock:
+                if self._self is None:
+                    self._self = SelfMetrics(self._count_series, clock=self.clock)
+                    try:
+                        self.register_collector(SELF, self._self)
+                    except MetricError as error:
+                        trouble = f"the self-metrics are not shown: {error}"
+                own = self._self
+        if trouble:
+            self.report(SELF, trouble)  # without the lock: the observer is not ours
+        return own
 
     def _count_series(self) -> float:
         collectors = self.get_all_collectors().values()
@@ -155,11 +160,11 @@ class MetricsRegistry:
             for name, metric in largest
         ]
 
-    def watch_callbacks(self, listener: CallbackListener) -> list[tuple[str, CallbackSeries]]:
+    def watch_callbacks(self, listener: CallbackListener) -> list[tuple[CallbackSeries, str]]:
         """Give the callback gauges that are to be asked at an interval; `listener` is told of further ones."""
         with self._lock:
             self._listeners.append(listener)
-            return [(name, series) for series, name in self._asked.items()]
+            return list(self._asked.items())
 
     def unwatch_callbacks(self, listener: CallbackListener) -> None:
         """Tell `listener` no more."""
@@ -167,18 +172,18 @@ class MetricsRegistry:
             if listener in self._listeners:
                 self._listeners.remove(listener)
 
-    def asks(self, series: CallbackSeries) -> bool:
-        """Whether the callback is still to be asked: its metric is there, in a collector of this registry."""
-        return series in self._asked
+    def asks(self, series: CallbackSeries, name: str) -> bool:
+        """Whether the callback is still to be asked: its metric is there, in a collector that has not left meanwhile."""
+        return self._asked.get(series) is name
 
     def note_callback(self, collector: str, metric: str, series: CallbackSeries) -> None:
         """Take note of a callback gauge; where it has an interval, it is asked from now on."""
         if series.every is None:
             return
         with self._lock:
-            self._asked[series] = name = f"{collector}.{metric}"
+            self._asked[series] = name = f"{collector}.{metric}"  # this very text: another registration has another
             for listener in self._listeners:
-                listener(name, series)
+                listener(series, name)
 
     def claim(self, collector: str, metadata: Metadata) -> None:
         """Take the exported names of a new metric; a MetricError where another metric has one of them."""
@@ -199,6 +204,7 @@ class MetricsRegistry:
         with self._lock:
             self._names = {name: owner for name, owner in self._names.items() if owner[0] != collector}
             self._asked = {series: name for series, name in self._asked.items() if name.partition(".")[0] != collector}
+            self._failed = {failed for failed in self._failed if failed[0] != collector}
 
     def collector(self, name: str, max_series: int = DEFAULT_MAX_SERIES) -> MetricsCollector:
         """Give the collector called `name`, made and registered now if there is none."""

@@ -78,7 +78,7 @@ class Labels(Mapping[str, str]):
 
 def label_value(value: object) -> str:
     """Give `value` as the text of a label: lone surrogates replaced, anything over 1 kB cut and told apart by a hash."""
-    text = value if type(value) is str else str.__str__(value) if isinstance(value, str) else str(value)
+    text = value if type(value) is str else _text_of(value)
     if len(text) <= MAX_VALUE_BYTES // 4 and text.isascii():  # nearly every label there is
         return text
     encoded = text.encode("utf-8", "replace")
@@ -86,6 +86,15 @@ def label_value(value: object) -> str:
         mark = "#" + hashlib.blake2b(encoded, digest_size=8).hexdigest()
         encoded = encoded[: MAX_VALUE_BYTES - len(mark)] + mark.encode()
     return encoded.decode("utf-8", "ignore")
+
+
+def _text_of(value: object) -> str:
+    if isinstance(value, str):
+        return str.__str__(value)  # and not what a subclass makes of it
+    try:
+        return str(value)
+    except Exception as error:  # the code of whatever it is: a label must not raise into the program
+        return f"<{type(value).__name__}: {type(error).__name__}>"
 
 
 def valid_label_name(name: str) -> bool:

@@ -112,6 +112,11 @@ class MetricView(Protocol):
         ...
 
     @property
+    def label_names(self) -> tuple[str, ...] | None:
+        """The labels that every series has; None where they may have any."""
+        ...
+
+    @property
     def bounds(self) -> Sequence[float]:
         """The upper bounds of a distribution's classic buckets, without the infinite one."""
         ...

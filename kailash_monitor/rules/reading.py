@@ -192,7 +192,8 @@ def _worst(condition: Condition, readings: list[Reading]) -> Reading:
 def _read_shares(rule: AlertRule, part: MetricView, whole: MetricView | None, now: float) -> dict[Labels, Reading]:
     """A share is judged over what is covered, of the groups that the whole has.
 
-    Where label sets past the limit may be missing from the part, it is a lower bound; from the whole, it says nothing.
+    Where the part may miss what the whole has (label sets past the limit, or given up), it is a lower bound; where the whole
+    does, it says nothing.
     """
     if whole is None:
         raise RuleError(
@@ -201,15 +202,24 @@ def _read_shares(rule: AlertRule, part: MetricView, whole: MetricView | None, no
             seen=f"{part.metadata.name!r} is a share of {part.metadata.share_of!r}, which the collector does not have",
             expected="record that one as well",
         )
+    strangers = [name for name in (*rule.match, *rule.group_by) if name not in (whole.label_names or (name,))]
+    if strangers:
+        raise RuleError(
+            f"rule {rule.name!r}",
+            field="match",
+            seen=f"the labels {', '.join(map(repr, strangers))}, which {whole.metadata.name!r} does not have",
+            expected="a share is told apart by labels that both have",
+        )
     parts, wholes = _increases(rule, part, now), _increases(rule, whole, now)
     nothing = merge_counters(_only(CounterWindow, [_empty(rule, part, now)]))
     shares: dict[Labels, Reading] = {}
     for group, of in wholes.items():
         part_of = parts.get(group, nothing)
-        if of.partial:
+        if of.partial or of.covers_since > max(of.start, part_of.covers_since):
             shares[group] = Waiting()
         elif of.increase:
-            shares[group] = Value(part_of.increase / of.increase, at_least=part_of.partial)
+            less = part_of.partial or part_of.covers_since > max(part_of.start, of.covers_since)
+            shares[group] = Value(part_of.increase / of.increase, at_least=less)
         else:
             shares[group] = Empty() if of.complete else Waiting()
     return shares

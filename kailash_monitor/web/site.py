@@ -80,7 +80,7 @@ class Site:
 
     def __init__(self, manager: Monitored) -> None:
         self._manager = manager
-        self._writing: dict[_Asked, asyncio.Future[list[bytes]]] = {}  # pages under way
+        self._writing: dict[tuple[asyncio.AbstractEventLoop, _Asked], asyncio.Future[list[bytes]]] = {}  # pages under way
         self._pages: dict[str, Callable[[Request], Awaitable[Response]]] = {
             "/": self._index,
             "/metrics": self._metrics,
@@ -118,10 +118,11 @@ class Site:
 
     async def _page(self, asked: "_Asked") -> list[bytes]:
         """Write the page, or wait for one that is being written for somebody else who asked for the same."""
-        writing = self._writing.get(asked)
+        key = (asyncio.get_running_loop(), asked)  # a loop cannot wait for another's page
+        writing = self._writing.get(key)
         if writing is None:
-            writing = self._writing[asked] = asyncio.ensure_future(self._write(asked))
-            writing.add_done_callback(lambda _: self._writing.pop(asked))
+            writing = self._writing[key] = asyncio.ensure_future(self._write(asked))
+            writing.add_done_callback(lambda _: self._writing.pop(key))
         return await asyncio.shield(writing)  # whoever goes away must not take it from the others
 
     async def _write(self, asked: "_Asked") -> list[bytes]:
