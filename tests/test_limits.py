@@ -114,7 +114,6 @@ def test_no_label_may_be_called_overflow(collector: MetricsCollector, keep: tupl
         collector.increment("other", labels={"overflow": "true"})
 
 
-@pytest.mark.xfail(strict=True, reason="Definition does not look at the names in keep= where any labels are taken")
 @pytest.mark.parametrize("name", ["overflow", "a-b", "__a"])
 def test_a_label_that_is_kept_has_a_name_that_a_label_may_have(collector: MetricsCollector, name: str) -> None:
     """Where a metric takes any labels, `keep` is the only place that says their names beforehand."""
@@ -202,7 +201,6 @@ def test_kept_labels_are_partial_once_their_own_values_are_past_the_limit(crowde
     assert hits.get_increase("1m") == 7
 
 
-@pytest.mark.xfail(strict=True, reason="empty_window is partial only where something overflowed within the window")
 def test_a_running_total_of_a_label_set_past_the_limit_proves_no_less_than(
     crowded: MetricsCollector, time: ManualClock
 ) -> None:

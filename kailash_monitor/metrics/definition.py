@@ -39,6 +39,7 @@ class Definition:
     def __post_init__(self) -> None:
         where = f"metric {self.metadata.name!r}"
         check_label_names(self.metadata, self.label_names or ())
+        check_label_names(self.metadata, self.keep)
         _check_bounds(self.metadata, self.buckets)
         strangers = [name for name in self.keep if self.label_names is not None and name not in self.label_names]
         if strangers:

@@ -71,7 +71,8 @@ class History:
             self._pass_on()
         horizon = end - retention
         while self.ends[0] < horizon:
-            self.gone = (self.ends.pop(0), *[column.pop(0) for column in self.columns])
+            end = self.ends.pop(0) if self.gone is None else max(self.gone[0], self.ends.pop(0))
+            self.gone = (end, *[column.pop(0) for column in self.columns])
             self._sizes[-1] -= 1
             while not self._sizes[-1]:
                 self._sizes.pop()

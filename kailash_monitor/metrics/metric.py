@@ -109,7 +109,7 @@ class Metric(Reads):
         self._family = Family(owner.clock.now, self._refuse, self._readmit, owner.clock.now(), self.bounds)
         self._overflow: dict[Labels, Series] = {}
         self._retired: CounterSeries | DistributionSeries | None = None
-        self._index: LabelIndex[Series] = LabelIndex(lambda: [*self.children.values(), *self._overflow.values()])
+        self._index: LabelIndex[Series] = LabelIndex(self._all)
         self._known: dict[tuple[tuple[str, object], ...], Series] = {}  # by labels as they are given; texts only
         self._reported: set[str] = set()
         self._sweep_at = -math.inf
@@ -139,7 +139,7 @@ class Metric(Reads):
     def series(self) -> list[Series]:
         """Every label set that was recorded, each to be read for itself; last those that count what is past the limit."""
         self._sweep()
-        return [*self.children.copy().values(), *self._overflow.copy().values()]
+        return self._all()
 
     # -- recording -----------------------------------------------------------------------------------------------------
 
@@ -400,7 +400,10 @@ class Metric(Reads):
         self._sweep()
         with self._family.lock:  # series and what was removed of one moment: nothing is read twice, or not at all
             retired = self._retired
-            return self.series if retired is None else [*self.series, retired]
+            return self._all() if retired is None else [*self._all(), retired]
+
+    def _all(self) -> list[Series]:
+        return [*self.children.copy().values(), *self._overflow.copy().values()]
 
     def empty_window(self, seconds: float, now: float, told_apart_by: Sequence[str] = ()) -> Window:
         """Give the window of a label set that nobody has recorded.

@@ -176,7 +176,7 @@ def merge_gauges(windows: Sequence[GaugeWindow]) -> GaugeWindow:
     """Pool the values of several gauges; first and last are those of the one set last. There must be one at least."""
     held = [w for w in windows if w.count]
     if not held:
-        return windows[0]
+        return windows[0]._replace(partial=any(w.partial for w in windows))
     newest = max(held, key=lambda w: w.set_at)
     return newest._replace(
         covers_since=max([w.covers_since for w in held]),

@@ -4,6 +4,7 @@ An *empty* reading (0 of 0, no observation in the window) counts as clear. A *wa
 window that is not covered yet and proves nothing) changes nothing, nor do *missing* and *failed* ones: unknown is never OK.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, assert_never
@@ -101,7 +102,11 @@ def _groups(rule: AlertRule, metric: MetricView) -> Mapping[Labels, Sequence[Ser
 
 
 def _empty(rule: AlertRule, metric: MetricView, now: float) -> Window:
-    return metric.empty_window(rule.time_window, now, (*rule.match, *rule.group_by))
+    names = (*rule.match, *rule.group_by)
+    empty = metric.empty_window(rule.time_window, now, names)
+    if rule.condition.word == "latest":  # a running total misses what was past the limit at any time
+        return empty._replace(partial=metric.empty_window(math.inf, now, names).partial)
+    return empty
 
 
 def _judge_group(rule: AlertRule, windows: list[Window], empty: Window) -> Reading:
