@@ -1,6 +1,9 @@
 """One HTTP request of a channel, and what its answer means for the message."""
 
+import asyncio
+import importlib
 import os
+import sys
 from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -18,7 +21,9 @@ _MAX_ANSWER: Final = 65_536
 
 async def post(url: str, body: bytes, headers: Mapping[str, str], *, seconds: float) -> Outcome:
     """Send `body` once and say what became of it. Redirects are not followed. Cancellation closes the connection."""
-    import aiohttp  # at first use: importing it takes longer than all of this package
+    if "aiohttp" not in sys.modules:  # at first use, and beside the loop: it takes longer than a callback may
+        await asyncio.to_thread(importlib.import_module, "aiohttp")
+    import aiohttp
 
     try:
         timeout = aiohttp.ClientTimeout(total=seconds)
