@@ -53,12 +53,10 @@ class _Writer:
         self._bucket, self._sum, self._count = [SampleName.of(f"{family}_{part}") for part in ("bucket", "sum", "count")]
 
     def header(self) -> str:
-        kind = self._metric.metadata.type
-        word = "histogram" if kind in (MetricType.HISTOGRAM, MetricType.TIMER) else kind.value
-        unit = f"# UNIT {self._name} {self._exported.unit}\n" if self._exported.unit else ""
-        description = self._metric.metadata.description or self._metric.metadata.name.replace("_", " ")
-        escaped = description.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
-        return f"# TYPE {self._name} {word}\n{unit}# HELP {self._name} {escaped}\n"
+        metadata, name = self._metric.metadata, self._name
+        unit = f"# UNIT {name} {self._exported.unit}\n" if self._exported.unit else ""
+        escaped = metadata.help.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+        return f"# TYPE {name} {metadata.type.exported}\n{unit}# HELP {name} {escaped}\n"
 
     def lines(self) -> Iterator[str]:
         """Give the lines of some series at a time; `cast` because a metric's type says of which kind its series are."""

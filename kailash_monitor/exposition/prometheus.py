@@ -40,12 +40,9 @@ def render_prometheus(snapshot: Snapshot, *, utf8: bool = False) -> Iterator[byt
 
 
 def _header(exported: ExportedName, metric: MetricView) -> str:
-    kind = metric.metadata.type
-    word = "histogram" if kind in (MetricType.HISTOGRAM, MetricType.TIMER) else kind.value
-    description = metric.metadata.description or metric.metadata.name.replace("_", " ")
-    escaped = description.replace("\\", "\\\\").replace("\n", "\\n")
+    escaped = metric.metadata.help.replace("\\", "\\\\").replace("\n", "\\n")
     name = quoted(exported.name)
-    return f"# HELP {name} {escaped}\n# TYPE {name} {word}\n"
+    return f"# HELP {name} {escaped}\n# TYPE {name} {metric.metadata.type.exported}\n"
 
 
 def _lines(exported: ExportedName, metric: MetricView) -> Iterator[str]:

@@ -59,8 +59,7 @@ def render_protobuf(snapshot: Snapshot, *, utf8: bool = False) -> Iterator[bytes
 
 
 def _header(exported: ExportedName, metric: MetricView) -> bytes:
-    description = metric.metadata.description or metric.metadata.name.replace("_", " ")
-    fields = _text(1, exported.name) + _text(2, description) + _integer(3, _TYPES[metric.metadata.type])
+    fields = _text(1, exported.name) + _text(2, metric.metadata.help) + _integer(3, _TYPES[metric.metadata.type])
     return fields + (_text(5, exported.unit) if exported.unit else b"")
 
 

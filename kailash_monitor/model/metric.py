@@ -24,6 +24,11 @@ class MetricType(Enum):
     HISTOGRAM = "histogram"
     TIMER = "timer"
 
+    @property
+    def exported(self) -> str:
+        """The word of Prometheus for it."""
+        return "histogram" if self is MetricType.TIMER else self.value
+
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
@@ -56,6 +61,11 @@ class Metadata:
             )
         for field in ("description", "unit"):  # lone surrogates are replaced: no page could be encoded with them
             object.__setattr__(self, field, getattr(self, field).encode("utf-8", "replace").decode())
+
+    @property
+    def help(self) -> str:
+        """What a page says the metric is: its description, or else its name in words."""
+        return self.description or self.name.replace("_", " ")
 
     def difference(self, other: "Metadata") -> str:
         """Say in words where `other` differs, empty where it is the same definition."""

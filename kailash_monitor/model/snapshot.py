@@ -6,11 +6,10 @@ still. Each series is consistent in itself.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from kailash_monitor.model.views import MetricView
 
-__all__ = ["CollectorSnapshot", "Snapshot", "SnapshotSource"]
+__all__ = ["CollectorSnapshot", "Snapshot"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +31,3 @@ class Snapshot:
     at: float
     wall_offset: float
     collectors: Sequence[CollectorSnapshot]
-
-
-class SnapshotSource(Protocol):
-    """Whatever can be exported."""
-
-    def snapshot(self) -> Snapshot:
-        """What there is now."""
-        ...
