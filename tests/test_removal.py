@@ -216,6 +216,39 @@ def test_the_metric_as_a_whole_stays_covered_over_a_removal(
     assert metric.window("5m").complete
 
 
+def test_a_metric_reads_no_less_while_a_series_is_removed_and_comes_back(collector: MetricsCollector) -> None:
+    """At every step of a read, another thread removes the series and records into the handle it kept."""
+    kept = collector.counter("hits", labels=("user",))
+    handle = kept.labels("a")
+    handle.inc(5)
+    recorded, reading = 5, True
+
+    original = handle._family.lock
+
+    class Meddling:
+        """The family's lock, at whose every release somebody else has their turn."""
+
+        def __enter__(self) -> None:
+            original.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            original.release()
+            meddle()
+
+    def meddle() -> None:
+        nonlocal recorded, reading
+        if reading and recorded < 8:
+            reading = False
+            kept.remove("a")
+            handle.inc()
+            recorded += 1
+            reading = True
+
+    handle._family.lock = Meddling()  # type: ignore[assignment]
+    assert kept.metric.get_increase() in (5, 6, 7, 8)
+    assert kept.metric.latest() == recorded == 8
+
+
 def test_a_label_set_that_others_made_again_takes_what_an_old_handle_records(collector: MetricsCollector) -> None:
     hits = collector.counter("hits", labels=("user",))
     old = hits.labels("a")

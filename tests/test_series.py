@@ -1,5 +1,6 @@
 """Series: recording and reading one label set."""
 
+import gc
 import itertools
 import os
 import signal
@@ -304,6 +305,57 @@ def test_signals_that_record_at_any_moment_lose_and_double_nothing() -> None:
     signal.signal(signal.SIGUSR1, before)
     totals, packed = sizes.exponential()
     assert sum(totals.counts) == totals.sum == sum(pool([packed]).values()) == hits.total == own + recorded
+
+
+def test_a_collection_that_records_tears_no_read(gauge: GaugeSeries, timer: DistributionSeries, time: ManualClock) -> None:
+    """Up to Python 3.11 making a list, a dict or a tuple may collect garbage, and finalizers run there and then."""
+    timer.observe(1.0)
+    gauge.set(1.0)
+    before = gc.get_threshold()
+
+    def record(phase: str, _: object) -> None:
+        if phase == "stop":
+            timer.observe(1.0)
+            gauge.set(1.0)
+
+    def exponential() -> set[float]:
+        totals, packed = timer.exponential()
+        return {sum(totals.counts), totals.sum, sum(pool([packed]).values())}
+
+    def window() -> set[float]:
+        found = timer.window(60, time.now())
+        return {found.count, found.sum, sum(found.buckets.values())}
+
+    def totals() -> set[float]:
+        counts, total = timer.totals()
+        return {sum(counts), total}
+
+    def of_gauge() -> set[float]:
+        found = gauge.window(60, time.now())
+        return {found.count, found.sum}
+
+    def points() -> set[float]:
+        return {point.value for point in timer.points()}
+
+    gc.callbacks.append(record)
+    torn: list[object] = []
+    try:
+        for read in (exponential, window, totals, of_gauge, points):
+            for allocations in range(30):  # so that the collection comes at each allocation of the read in turn
+                gc.set_threshold(0)
+                gc.collect()
+                held = [None] * 600  # empties the free lists: what comes from them does not count
+                for index in range(0, 600, 2):
+                    held[index], held[index + 1] = [], {}  # type: ignore[call-overload]
+                gc.set_threshold(gc.get_count()[0] + allocations)
+                answer = read()
+                held.clear()
+                if len(answer) != 1:
+                    torn.append((read.__name__, allocations, answer))
+    finally:
+        gc.callbacks.remove(record)
+        gc.set_threshold(*before)
+    assert torn == []
 
 
 def test_what_would_make_a_sum_infinite_is_refused(

@@ -47,7 +47,7 @@ class DistributionSeries(Recorder):
         self._bounds = family.bounds
         self._le = [0] * (len(family.bounds) + 1)
         self._ever_sum = 0.0
-        self._ever: Packed = EMPTY
+        self._ever: Packed | dict[int, int] = EMPTY
         self._closed: History | None = None
         self._last, self._last_at = math.nan, -math.inf
         self._buckets: dict[int, int] = {}
@@ -122,8 +122,17 @@ class DistributionSeries(Recorder):
         if buckets:
             packed = pack(buckets)
             self._close(closes, sum(buckets.values()), total, low, high, packed)
-            self._ever = merge(self._ever, packed)
+            self._keep_for_ever(packed, buckets)
         self._rolls_at = self._family.second_end(at)
+
+    def _keep_for_ever(self, packed: Packed, buckets: Mapping[int, int]) -> None:
+        """Add a slot to what was ever closed: one addition, or one for each bucket where values lie too far apart."""
+        if isinstance(self._ever, dict):
+            for index, number in buckets.items():
+                self._ever[index] = self._ever.get(index, 0) + number
+        else:
+            merged = merge(self._ever, packed)
+            self._ever = merged if isinstance(merged, int) else pool((merged,))
 
     def _open(self) -> tuple[float, int, float, float, float, Packed]:
         return self._last_at, sum(self._buckets.values()), self._sum, self._min, self._max, pack(self._buckets)
@@ -152,15 +161,20 @@ class DistributionSeries(Recorder):
     def totals(self) -> Totals:
         """Give all that was ever observed, between the bounds of the family."""
         with self._family.lock:
-            now = ([*self._le], self._ever_sum + self._sum)  # one moment: see `recorder`
-            return Totals(*now)
+            counts = list[int]()
+            counts += self._le  # from here on one moment, without a call and without making anything: see `recorder`
+            total = self._ever_sum + self._sum
+            return Totals(counts, total)
 
     def exponential(self) -> tuple[Totals, Packed]:
         """Give the same, and at the same moment by exponential buckets."""
         with self._family.lock:
-            now = ([*self._le], self._ever_sum + self._sum, {**self._buckets})  # as above
-            ever = self._ever
-        return Totals(*now[:2]), merge(ever, pack(now[2])) if now[2] else ever
+            counts, buckets = list[int](), dict[int, int]()
+            counts += self._le  # from here on one moment, without a call and without making anything: see `recorder`
+            buckets |= self._buckets
+            total = self._ever_sum + self._sum
+            ever = pack(self._ever) if isinstance(self._ever, dict) else self._ever
+        return Totals(counts, total), merge(ever, pack(buckets)) if buckets else ever
 
     def window(self, seconds: float, now: float) -> DistributionWindow:
         """Give the observations in the `seconds` before `now`."""
@@ -168,9 +182,10 @@ class DistributionSeries(Recorder):
         count, total, low, high, packed = 0, 0.0, math.inf, -math.inf, list[Packed]()
         covers_since = self._family.born
         with self._family.lock:
-            last_at, last, open_sum, open_min, open_max, buckets = (
-                self._last_at, self._last, self._sum, self._min, self._max, {**self._buckets},
-            )  # fmt: skip
+            buckets = dict[int, int]()
+            buckets |= self._buckets  # as above
+            last_at, last, open_sum = self._last_at, self._last, self._sum
+            open_min, open_max = self._min, self._max
             closed = self._closed
             if closed is not None:
                 if closed.gone is not None:
@@ -196,7 +211,9 @@ class DistributionSeries(Recorder):
         with self._family.lock:
             rows = [] if self._closed is None else self._closed.rows()[1 - RECENT_POINTS :]
             points = [Point(end, total / count) for end, count, total, *_ in rows]
-            buckets, total, last_at = {**self._buckets}, self._sum, self._last_at  # one moment: see `recorder`
+            buckets = dict[int, int]()
+            buckets |= self._buckets  # as above
+            total, last_at = self._sum, self._last_at
             return [*points, Point(last_at, total / sum(buckets.values()))] if buckets else points
 
     @classmethod
@@ -214,7 +231,9 @@ class DistributionSeries(Recorder):
             whole._last_at, whole._last = max([(part._last_at, part._last) for part in parts], key=lambda pair: pair[0])
         whole._le = [sum(counts) for counts in zip(*[totals.counts for totals, _ in observed], strict=True)]
         whole._ever_sum = sum([totals.sum for totals, _ in observed])
-        whole._ever = pack(pool([packed for _, packed in observed]))
+        ever = pool([packed for _, packed in observed])
+        packed = pack(ever)
+        whole._ever = packed if isinstance(packed, int) else ever
         return whole
 
     def _slots(self) -> list[tuple[float, int, float, float, float, Packed]]:

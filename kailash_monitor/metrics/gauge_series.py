@@ -111,7 +111,7 @@ class GaugeSeries(Recorder):
         """Give the values in the `seconds` before `now`, the one in force at the start included."""
         start = now - seconds
         with self._family.lock:
-            open_slot, set_at = self._open(), self._set_at
+            *open_slot, set_at = self._last, self._min, self._max, self._sum, self._count, self._set_at
             if not open_slot[_COUNT]:
                 return GaugeWindow(start, now, self._family.born)
             covers_since: float = self._family.born
@@ -126,7 +126,7 @@ class GaugeSeries(Recorder):
                     in_force = closed.columns[_LAST][index - 1]
                 inside = list(zip(*[column[index:] for column in closed.columns], strict=True))
         if set_at > start:
-            inside.append(open_slot)
+            inside.append(tuple(open_slot))
         else:
             in_force = open_slot[_LAST]
         first = in_force if in_force is not None else inside[0][_LAST]

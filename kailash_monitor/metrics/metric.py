@@ -18,6 +18,7 @@ from kailash_monitor.metrics.series import CallbackSeries, CounterSeries, Distri
 from kailash_monitor.model.durations import Duration
 from kailash_monitor.model.labels import NO_LABELS, Labels, label_value
 from kailash_monitor.model.metric import MetricType
+from kailash_monitor.model.views import settled
 from kailash_monitor.model.window import (
     CounterWindow,
     DistributionWindow,
@@ -103,6 +104,7 @@ class Metric(Reads):
         self.bounds: Final = definition.bounds
         self.refused = 0
         self.overflowed = 0
+        self.epoch = 0
         self.children: Final[dict[object, Series]] = {}
         """By label values in the order of the declared labels; by Labels where any labels are taken."""
         self._owner = owner
@@ -351,6 +353,7 @@ class Metric(Reads):
         key: object = series.labels if self.label_names is None else series.labels.texts
         found = self.children.get(key)
         if found is None and len(self.children) < self._owner.max_series:
+            self.epoch += 1
             series.readmit(self._owner.clock.now())
             self.children[key] = series  # type: ignore[assignment]  # it was one of them
             self._index.add(series)  # type: ignore[arg-type]  # as above
@@ -433,8 +436,11 @@ class Metric(Reads):
         """Give the window of the metric as a whole, or of the series that have the labels of `match`."""
         seconds = window_seconds(window)
         at = self._owner.clock.now() if now is None else now
+        return settled(lambda: self._window(seconds, match or {}, at), self)
+
+    def _window(self, seconds: float, match: Mapping[str, str], at: float) -> Window:
         series = self.select(match) if match else self._everything()
-        empty = self.empty_window(seconds, at, tuple(match or ()))
+        empty = self.empty_window(seconds, at, tuple(match))
         windows = [one.window(seconds, at) for one in series]
         match empty:
             case CounterWindow():
@@ -449,10 +455,12 @@ class Metric(Reads):
 
     def latest(self) -> float | None:
         """Give a counter's total, the value a gauge was set to last, the last observation of a distribution."""
+        return settled(self._latest, self)
+
+    def _latest(self) -> float | None:
         series = self._everything()
-        counters = [one.total for one in series if isinstance(one, CounterSeries)]
         if self.metric_type is MetricType.COUNTER:
-            return sum(counters)
+            return sum([one.total for one in series if isinstance(one, CounterSeries)])
         newest = max(series, key=lambda one: one.touched_at, default=None)
         match newest:
             case GaugeSeries() | CallbackSeries():

@@ -2,7 +2,8 @@
 
 With the GIL, a thread can lose its turn only after a call or at a jump backwards. A recording therefore makes its calls
 first (the clock, the bucket) and then looks at its slot and changes it in one go, which no other recording can interleave; a
-read takes its copy in one expression without a call. What rolls a slot over is rare, holds the lock, and first closes the
+read takes its copy in statements without a call, and makes the containers for it before: up to Python 3.11, making one may
+collect garbage, whose finalizers are calls. What rolls a slot over is rare, holds the lock, and first closes the
 door: once the slot's end is moved to minus infinity, whoever is about to record waits for the lock as well. Without the GIL,
 every recording takes the lock. Numbers other than floats and ints may run Python code when they are added, and go the slow
 way as well.

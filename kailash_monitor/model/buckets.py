@@ -46,6 +46,7 @@ _HEADER: Final = 64
 _LIMIT: Final = 1 << _FIELD
 _MASK: Final = _LIMIT - 1
 _NEAR: Final = 16
+_APART: Final = 1024  # buckets, or 64 doublings: what a process measures lies closer together
 _SPARSE: Final = 6
 """A field takes 4 bytes, an entry of the sparse form 16, and adding integers is far quicker than adding entries."""
 
@@ -136,13 +137,14 @@ def pool(packed: Iterable[Packed]) -> dict[int, int]:
         else:
             for index, number in zip(one[::2], one[1::2], strict=True):
                 pooled[index] = pooled.get(index, 0) + number
-    if sum([one >> _FIELD & _MASK for one in dense]) < _LIMIT:
-        low = min([one & _MASK for one in dense], default=0)
+    lows = [one & _MASK for one in dense]
+    low, reach = min(lows, default=0), max(lows, default=0)
+    if sum([one >> _FIELD & _MASK for one in dense]) < _LIMIT and reach - low < _APART:
         fields = 0
         for one in dense:
             fields += one >> _HEADER << _FIELD * ((one & _MASK) - low)
         _unpack_into(pooled, low + ZERO, fields)
-    else:  # the fields of the sum might overflow
+    else:  # the fields of the sum might overflow, or be mostly zeros
         for one in dense:
             _unpack_into(pooled, (one & _MASK) + ZERO, one >> _HEADER)
     return pooled

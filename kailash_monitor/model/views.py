@@ -4,8 +4,8 @@ Live collectors are one implementation; samples that were loaded, or are taken a
 `window` from what they have and say in `covers_since` how far that reaches.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from kailash_monitor.model.buckets import Packed
 from kailash_monitor.model.exemplar import Exemplar
@@ -13,7 +13,11 @@ from kailash_monitor.model.labels import Labels
 from kailash_monitor.model.metric import Metadata
 from kailash_monitor.model.window import Window
 
-__all__ = ["CounterView", "DistributionView", "GaugeView", "MetricView", "Point", "SeriesView", "Totals"]
+__all__ = ["CounterView", "DistributionView", "GaugeView", "MetricView", "Point", "SeriesView", "Totals", "settled"]
+
+T = TypeVar("T")
+
+TRIES: Final = 3
 
 
 class Point(NamedTuple):
@@ -122,6 +126,11 @@ class MetricView(Protocol):
         ...
 
     @property
+    def epoch(self) -> int:
+        """Counts the removed series that came back and began anew: see `settled`."""
+        ...
+
+    @property
     def series(self) -> Sequence[SeriesView]:
         """Every series there is."""
         ...
@@ -144,3 +153,16 @@ class MetricView(Protocol):
         It is partial where reads that tell series apart by these labels miss some.
         """
         ...
+
+
+def settled(read: Callable[[], T], *metrics: MetricView) -> T:
+    """Give the answer of `read`, made again where a series of `metrics` that it may have held began anew meanwhile.
+
+    Three times at most: whoever has series come back faster than they can be read gets the last answer.
+    """
+    for _ in range(TRIES - 1):
+        epochs = [metric.epoch for metric in metrics]
+        answer = read()
+        if epochs == [metric.epoch for metric in metrics]:
+            return answer
+    return read()

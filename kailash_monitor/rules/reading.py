@@ -11,7 +11,7 @@ from typing import TypeVar, assert_never
 
 from kailash_monitor.errors import RuleError
 from kailash_monitor.model.labels import NO_LABELS, Labels
-from kailash_monitor.model.views import MetricView, SeriesView
+from kailash_monitor.model.views import MetricView, SeriesView, settled
 from kailash_monitor.model.window import (
     CounterWindow,
     DistributionWindow,
@@ -88,7 +88,11 @@ def read(rule: AlertRule, metric: MetricView, whole: MetricView | None, now: flo
     """
     check_fits(rule, metric)
     if rule.condition.word == "share" or (rule.condition.word == "rate" and metric.metadata.share_of is not None):
-        return _read_shares(rule, metric, whole, now)
+        return settled(lambda: _read_shares(rule, metric, whole, now), metric, *([] if whole is None else [whole]))
+    return settled(lambda: _read_groups(rule, metric, now), metric)
+
+
+def _read_groups(rule: AlertRule, metric: MetricView, now: float) -> dict[Labels, Reading]:
     seconds, empty = rule.time_window, _empty(rule, metric, now)
     return {
         group: _judge_group(rule, [series.window(seconds, now) for series in members], empty)
