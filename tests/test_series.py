@@ -343,7 +343,7 @@ def test_a_collection_that_records_tears_no_read(gauge: GaugeSeries, timer: Dist
         for read in (exponential, window, totals, of_gauge, points):
             for allocations in range(30):  # so that the collection comes at each allocation of the read in turn
                 gc.set_threshold(0)
-                gc.collect()
+                gc.collect(0)
                 held = [None] * 600  # empties the free lists: what comes from them does not count
                 for index in range(0, 600, 2):
                     held[index], held[index + 1] = [], {}  # type: ignore[call-overload]
