@@ -340,9 +340,6 @@ class Metric(Reads):
         elif distributions:
             self._retired = DistributionSeries.joined(self._family, distributions)
         self._known.clear()  # they are soon known again, and looking for those that are gone takes longer
-        self._known = {
-            items: one for items, one in self._known.items() if isinstance(one, CallbackSeries) or not one.removed
-        }
 
     def _readmit(self, series: Recorder) -> Recorder:
         """Give the series to record into in place of a removed one: itself again, unless another has taken its place."""
