@@ -22,7 +22,11 @@ class Clock(Protocol):
         ...
 
     def wall(self) -> float:
-        """Seconds since the Unix epoch, as people read them; may step. For display only: nothing decides on it."""
+        """Seconds since the Unix epoch, as people read them; may step. Only calendars (mute times) decide on it."""
+        ...
+
+    def suspended(self) -> float:
+        """Seconds that the machine was suspended since some time, as far as that can be told."""
         ...
 
 
@@ -35,6 +39,10 @@ class SystemClock:
     def wall(self) -> float:
         """Seconds since the Unix epoch."""
         return time.time()
+
+    def suspended(self) -> float:
+        """Seconds that the machine was suspended since it was started: the monotonic clock does not count them."""
+        return self.now() - time.monotonic()
 
     def __repr__(self) -> str:
         return "SystemClock()"

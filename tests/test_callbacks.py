@@ -182,3 +182,20 @@ async def test_a_callback_of_a_metric_that_is_gone_is_asked_no_more(registry: Me
         registry.unregister_collector("app")
         await asyncio.sleep(100)
     assert asked == 2
+
+
+async def test_a_callback_whose_own_work_was_cancelled_is_asked_again(registry: MetricsRegistry) -> None:
+    asked = 0
+
+    async def rows() -> float:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            raise asyncio.CancelledError
+        return float(asked)
+
+    table = registry.collector("database").callback_gauge("rows", rows, every=1)
+    async with AlertManager(registry):
+        await asyncio.sleep(10)
+    assert asked > 8
+    assert table.get_latest_value() == asked

@@ -309,7 +309,7 @@ def test_a_window_that_is_not_covered_never_proves_less_than(
         )
         for comparator in ("<", "<=", ">", ">=", "==", "!="):
             rule = AlertRule("r", "d", "warning", metric.name, f"{word}{comparator} {threshold!r}", time_window=window)
-            (reading,) = read(rule, metric, None, trace.now).values()
+            ((reading,),) = [chunk.values() for chunk in read(rule, collector.get_metric, trace.now)]
             assert isinstance(reading, Value)
             assert reading.at_least is not found.complete
             if reading.at_least:
@@ -320,9 +320,10 @@ def test_a_window_that_is_not_covered_never_proves_less_than(
 
 def test_a_rule_over_an_average_of_nothing_waits_until_its_window_is_covered() -> None:
     clock = ManualClock(100.0)
-    metric = MetricsCollector(clock=clock).timer("timer").metric
+    collector = MetricsCollector(clock=clock)
+    collector.timer("timer")
     rule = AlertRule("r", "d", "warning", "timer", "avg < 5", time_window=10)
-    assert [*read(rule, metric, None, clock.now()).values()] == [Waiting()]
+    assert [dict(chunk) for chunk in read(rule, collector.get_metric, clock.now())] == [{NO_LABELS: Waiting()}]
 
 
 def test_what_the_retention_lets_go_shows_in_covers_since() -> None:

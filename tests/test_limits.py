@@ -158,7 +158,9 @@ def test_each_metric_reports_its_own_overflow(collector: MetricsCollector, repor
 
 def reading(collector: MetricsCollector, condition: str, metric: str = "hits", **more: object) -> Mapping[Labels, Reading]:
     rule = AlertRule("r", "d", "warning", metric, condition, **{"time_window": 60, **more})  # type: ignore[arg-type]
-    return read(rule, collector.get_all_metrics()[metric], None, collector.clock.now())
+    return {
+        group: found for chunk in read(rule, collector.get_metric, collector.clock.now()) for group, found in chunk.items()
+    }
 
 
 @pytest.fixture
@@ -263,7 +265,7 @@ def test_a_share_whose_part_overflowed_proves_no_less_than(time: ManualClock) ->
     part.inc("b")
     part.inc("a")
     rule = AlertRule("r", "d", "warning", "part", "share < 0.95", time_window=60, group_by=("node",))
-    (found,) = read(rule, part.metric, total.metric, time.now()).values()
+    (found,) = [found for chunk in read(rule, collector.get_metric, time.now()) for found in chunk.values()]
     assert isinstance(found, Value)
     assert found.at_least
 

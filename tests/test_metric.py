@@ -7,11 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kailash_monitor.alerts import AlertManager, AlertRule
-from kailash_monitor.engine.evaluator import evaluate
+from kailash_monitor.engine.evaluator import Sighting, evaluate
 from kailash_monitor.errors import MetricError, ValueRefused
 from kailash_monitor.metrics import MetricsCollector, MetricsRegistry, MetricType
 from kailash_monitor.model.window import CounterWindow
-from kailash_monitor.rules import Value
 from kailash_monitor.testing import ManualClock
 
 
@@ -304,6 +303,13 @@ def test_whatever_is_recorded_nothing_is_raised_into_the_program(collector: Metr
     assert collector.get_metric("e").get_latest_value() == 3  # type: ignore[union-attr]
 
 
+def worst_seen(rule: AlertRule, collector: MetricsCollector, now: float) -> float | None:
+    found: list[Sighting] = []
+    for _ in evaluate(rule, {"c": collector}, {}, lambda collector: (), found, now):
+        pass
+    return found[0].worst
+
+
 def test_series_that_a_rule_looks_at_are_not_given_up_before_its_window_is_over(
     collector: MetricsCollector, time: ManualClock
 ) -> None:
@@ -313,14 +319,12 @@ def test_series_that_a_rule_looks_at_are_not_given_up_before_its_window_is_over(
     for _ in range(11):
         time.advance(300)
         errors.inc("200")
-        (reading,) = evaluate(rule, {"c": collector}, time.now()).readings.values()
-        assert isinstance(reading, Value)
-        assert reading.value == 20.0
+        assert worst_seen(rule, collector, time.now()) == 20.0
     for _ in range(20):
         time.advance(300)
         errors.inc("200")
-        (reading,) = evaluate(rule, {"c": collector}, time.now()).readings.values()
-    assert reading == Value(0.0)
+        seen = worst_seen(rule, collector, time.now())
+    assert seen == 0.0
     assert [series.labels["code"] for series in errors.metric.series] == ["200"]
 
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kailash_monitor.metrics import MetricsCollector, MetricType
-from kailash_monitor.metrics.metric import GIVEN_UP_AT_ONCE
+from kailash_monitor.metrics import Counter, MetricsCollector, MetricType
+from kailash_monitor.metrics.metric import GIVEN_UP_AT_ONCE, REMOVED_PER_SERIES
 from kailash_monitor.metrics.series import CounterSeries, DistributionSeries, GaugeSeries
 from kailash_monitor.model.buckets import bucket_of
 from kailash_monitor.model.window import CounterWindow, DistributionWindow, GaugeWindow
@@ -433,6 +433,130 @@ def test_a_ttl_gives_up_only_what_was_not_touched(happened: list[tuple[str, int,
         left = {series.labels["user"] for series in hits.metric.series}
     assert not left
     assert hits.metric.get_latest_value() == sum(by for _, by, _ in happened)
+
+
+# -- what was removed on purpose
+
+ON_PURPOSE: dict[str, Callable[[MetricsCollector, Counter], object]] = {
+    "metric.remove": lambda collector, hits: hits.metric.remove({"user": "a", "kind": "x"}),
+    "instrument.remove": lambda collector, hits: hits.remove("a", "x"),
+    "metric.clear": lambda collector, hits: hits.metric.clear(),
+    "instrument.clear": lambda collector, hits: hits.clear(),
+    "clear_metrics": lambda collector, hits: collector.clear_metrics(),
+}
+every_purpose = pytest.mark.parametrize("forget", ON_PURPOSE.values(), ids=ON_PURPOSE)
+
+
+@every_purpose
+def test_what_was_removed_on_purpose_is_known(
+    collector: MetricsCollector, time: ManualClock, forget: Callable[[MetricsCollector, Counter], object]
+) -> None:
+    hits = collector.counter("hits", labels=("user", "kind"))
+    hits.inc("a", "x")
+    time.advance(10)
+    assert not hits.metric.removed_since({"user": "a"}, 0.0)
+    forget(collector, hits)
+    time.advance(10)
+    removed = hits.metric.removed_since
+    for match in ({"user": "a"}, {"user": "a", "kind": "x"}, {"kind": "x", "user": "a"}, {"user": "a", "other": ""}, {}):
+        assert removed(match, 1000.0)
+        assert removed(match, 1010.0)
+        assert not removed(match, 1010.1)
+    for match in ({"user": "b"}, {"user": "a", "kind": "y"}, {"user": ""}, {"other": "a"}):
+        assert not removed(match, 0.0)
+
+
+@every_type
+def test_removals_are_known_for_every_type(collector: MetricsCollector, kind: MetricType) -> None:
+    for user in "ab":
+        record(collector, kind, user)
+    metric = collector.get_all_metrics()[kind.value]
+    metric.remove({"user": "a"})
+    assert [metric.removed_since({"user": user}, 1000.0) for user in "abc"] == [True, False, False]
+
+
+@every_purpose
+def test_what_went_for_its_ttl_was_not_removed_on_purpose(
+    collector: MetricsCollector, time: ManualClock, forget: Callable[[MetricsCollector, Counter], object]
+) -> None:
+    """Whatever is removed later: it had gone by itself."""
+    hits = collector.counter("hits", labels=("user", "kind"), ttl="1m")
+    hits.inc("a", "x")
+    time.advance(120)
+    assert hits.metric.series == []
+    forget(collector, hits)
+    assert not hits.metric.removed_since({"user": "a"}, 0.0)
+
+
+def test_a_removal_stays_known_when_the_label_set_comes_back(collector: MetricsCollector, time: ManualClock) -> None:
+    hits = collector.counter("hits", labels=("user",))
+    handle = hits.labels("a")
+    hits.remove("a")
+    time.advance(10)
+    handle.inc()
+    assert hits.metric.removed_since({"user": "a"}, 1000.0)
+    assert not hits.metric.removed_since({"user": "a"}, 1001.0)
+    hits.remove("a")
+    assert hits.metric.removed_since({"user": "a"}, 1010.0)
+
+
+def test_series_past_the_limit_are_removed_by_a_clear_too(time: ManualClock) -> None:
+    hits = MetricsCollector(2, clock=time).counter("hits", labels=("user", "kind"), keep=("kind",))
+    for user, kind in ("ax", "bx", "cy", "dz"):
+        hits.inc(user, kind)
+    hits.clear()
+    assert all(hits.metric.removed_since(match, 1000.0) for match in ({"user": "a"}, {"user": "b"}, {"kind": "y"}))
+    assert hits.metric.removed_since({"kind": "z"}, 1000.0)
+
+
+def test_a_callback_that_goes_on_was_not_removed(collector: MetricsCollector) -> None:
+    metric = collector.callback_gauge("answer", lambda: 42.0)
+    metric.clear()
+    assert not metric.removed_since({}, 0.0)
+
+
+def test_those_removed_longest_ago_are_forgotten(time: ManualClock) -> None:
+    hits = MetricsCollector(10, clock=time).counter("hits", labels=("user",))
+    for user in range(100):
+        hits.inc(user)
+        hits.remove(user)
+    known = [user for user in range(100) if hits.metric.removed_since({"user": str(user)}, 0.0)]
+    assert known == [*range(100 - 10 * REMOVED_PER_SERIES, 100)]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.sampled_from("xy"), st.sampled_from(["inc", "inc", "remove", "clear"])),
+        max_size=40,
+    ),
+    st.lists(
+        st.tuples(st.dictionaries(st.sampled_from(["user", "kind", "other"]), st.sampled_from(["a", "b", "x", ""])), st.integers(0, 40)),
+        max_size=10,
+    ),
+)  # fmt: skip
+def test_removals_are_those_of_a_list_of_what_happened(
+    happened: list[tuple[str, str, str]], questions: list[tuple[dict[str, str], int]]
+) -> None:
+    clock = ManualClock()
+    hits = MetricsCollector(clock=clock).counter("hits", labels=("user", "kind"))
+    there: set[tuple[str, str]] = set()
+    removed: list[tuple[dict[str, str], float]] = []
+    for user, kind, what in happened:
+        clock.advance(1)
+        gone = there.copy() if what == "clear" else {(user, kind)} & there if what == "remove" else set[tuple[str, str]]()
+        if what == "inc":
+            hits.inc(user, kind)
+            there.add((user, kind))
+        elif what == "remove":
+            assert hits.remove(user, kind) is bool(gone)
+        else:
+            hits.clear()
+        there -= gone
+        removed += [({"user": user, "kind": kind}, clock.now()) for user, kind in gone]
+        for match, since in questions:
+            assert hits.metric.removed_since(match, since) is any(
+                at >= since and all(labels.get(name, "") == value for name, value in match.items()) for labels, at in removed
+            )
 
 
 # -- laws of the whole

@@ -91,6 +91,10 @@ class CallbackSeries(Reads):
         """Take note that the callback gave none; `error` says why."""
         self.asked_at, self._wrong = self._now(), f"{type(error).__name__}: {error}"
 
+    def shut(self) -> None:
+        """Have those who watch hear of the next answer."""
+        self._gauge.shut()
+
     def look(self, now: float) -> None:
         """Have an answer that is new enough; NoAnswer where there is none."""
         if self.every is None and (self.asked_at is None or now - self.asked_at >= self.cache):

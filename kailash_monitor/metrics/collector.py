@@ -11,6 +11,7 @@ from kailash_monitor.metrics.callback_series import Callback, CallbackSeries
 from kailash_monitor.metrics.definition import Definition
 from kailash_monitor.metrics.instruments import Counter, Gauge, Histogram, Timer
 from kailash_monitor.metrics.metric import Metric
+from kailash_monitor.metrics.recorder import Hook
 from kailash_monitor.metrics.series import CounterSeries, DistributionSeries, GaugeSeries
 from kailash_monitor.model.durations import Duration, parse_duration
 from kailash_monitor.model.metric import Metadata, MetricType
@@ -44,7 +45,8 @@ class MetricsCollector:
         self.registry: MetricsRegistry | None = None
         self.name: str | None = None
         self._metrics: dict[str, Metric] = {}
-        self._lock = threading.RLock()  # guards the making of metrics; reads of the dict need none
+        self._awaiting: dict[str, list[Hook]] = {}  # who watches metrics that are still to be made
+        self._lock = threading.RLock()  # guards the making of metrics; reads of their dict need none
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name or 'not registered'}, {len(self._metrics)} metrics>"
@@ -202,10 +204,11 @@ class MetricsCollector:
         with self._lock:
             metric = self._metrics.get(metadata.name)
             if metric is None:
-                metric = Metric(definition, self)
+                metric = Metric(definition, self, tuple(self._awaiting.get(metadata.name, ())))
                 if self.registry is not None and self.name is not None:
                     self.registry.claim(self.name, metadata)
                 self._metrics[metadata.name] = metric
+                self._awaiting.pop(metadata.name, None)
                 return metric
         differences = definition.difference(metric.definition)
         if differences:
@@ -255,6 +258,29 @@ class MetricsCollector:
         """Forget all series of all metrics, and what they counted. The metrics themselves stay, and so do instruments."""
         for metric in self.get_all_metrics().values():
             metric.clear()
+
+    def watch(self, name: str, hook: Hook) -> None:
+        """Call `hook()` after every recording into the metric called `name`, see `Metric.watch`.
+
+        Where there is none, from the moment it is made. Clearing metrics changes nothing about who watches.
+        """
+        with self._lock:
+            metric = self._metrics.get(name)
+            if metric is None:
+                self._awaiting.setdefault(name, []).append(hook)
+        if metric is not None:
+            metric.watch(hook)
+
+    def unwatch(self, name: str, hook: Hook) -> None:
+        """Call `hook` no more, or once less often; nothing happens where it does not watch."""
+        with self._lock:
+            metric, awaiting = self._metrics.get(name), self._awaiting.get(name, [])
+            if hook in awaiting:
+                awaiting.remove(hook)
+            if not awaiting:
+                self._awaiting.pop(name, None)
+        if metric is not None:
+            metric.unwatch(hook)
 
     def report(self, text: str) -> None:
         """Hand a sentence for the operator to the registry's observer; before it is registered, to nobody."""

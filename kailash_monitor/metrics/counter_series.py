@@ -76,14 +76,14 @@ class CounterSeries(Recorder):
             return False
         if exemplar is not None:
             self._family.exemplars[self] = exemplar
-        if at < self._rolls_at:
+        if at < self.touched_at:
             self.total += number
             return True
         if self._first_at is not None:
             self._close(self._open_end(self.total, math.inf), self.total)
         self.total += number
         self._first_at, self._after_first = at, self.total
-        self._rolls_at = self._family.second_end(at)
+        self._rolls_at = self._family.door(at)
         return True
 
     def _close(self, end: float, total: float) -> None:

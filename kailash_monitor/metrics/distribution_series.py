@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from kailash_monitor.metrics.history import Fold, History
-from kailash_monitor.metrics.recorder import HUGE, RECENT_POINTS, Family, Recorder, with_gil
+from kailash_monitor.metrics.recorder import HUGE, RECENT_POINTS, SHUT, Family, Recorder, with_gil
 from kailash_monitor.model.buckets import EMPTY, PER_DOUBLING, Packed, bucket_of, merge, pack, pool
 from kailash_monitor.model.exemplar import Exemplar
 from kailash_monitor.model.labels import NO_LABELS, Labels
@@ -96,7 +96,7 @@ class DistributionSeries(Recorder):
         if math.isinf(self._ever_sum + self._sum + number):
             return False
         bucket, bound = bucket_of(number), bisect_left(self._bounds, number)
-        if at >= self._rolls_at:
+        if not self._takes(at, self._last_at):
             self._roll_over(at)
         self._buckets[bucket] = self._buckets[bucket] + 1 if bucket in self._buckets else 1
         self._le[bound] += 1
@@ -115,7 +115,7 @@ class DistributionSeries(Recorder):
 
         What was open is taken away in one go, before any call: a signal handler that records meanwhile finds it closed.
         """
-        self._rolls_at = -math.inf  # from here on, whoever is about to record waits for the lock
+        self._rolls_at = SHUT  # from here on, whoever is about to record waits for the lock
         closes, buckets, total, low, high = self._last_at, self._buckets, self._sum, self._min, self._max
         self._ever_sum += total
         self._buckets, self._sum, self._min, self._max = {}, 0.0, math.inf, -math.inf
@@ -123,7 +123,7 @@ class DistributionSeries(Recorder):
             packed = pack(buckets)
             self._close(closes, sum(buckets.values()), total, low, high, packed)
             self._keep_for_ever(packed, buckets)
-        self._rolls_at = self._family.second_end(at)
+        self._rolls_at = self._family.door(at)
 
     def _keep_for_ever(self, packed: Packed, buckets: Mapping[int, int]) -> None:
         """Add a slot to what was ever closed: one addition, or one for each bucket where values lie too far apart."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from kailash_monitor.metrics.history import Fold, History, newer
-from kailash_monitor.metrics.recorder import RECENT_POINTS, Family, Recorder, with_gil
+from kailash_monitor.metrics.recorder import RECENT_POINTS, SHUT, Family, Recorder, with_gil
 from kailash_monitor.model.labels import Labels
 from kailash_monitor.model.views import Point
 from kailash_monitor.model.window import GaugeWindow
@@ -69,24 +69,25 @@ class GaugeSeries(Recorder):
         return series
 
     def _put(self, number: float, change: Callable[[float, float], float]) -> bool:
-        at, ends = self._now(), self._rolls_at
-        self._rolls_at = -math.inf  # from here on, whoever is about to record waits for the lock
+        at, door = self._now(), self._rolls_at
+        takes = self._takes(at, self._set_at)
+        self._rolls_at = SHUT  # from here on, whoever is about to record waits for the lock
         value = change(self._last, number)
         if math.isinf(value):
-            self._rolls_at = ends
+            self._rolls_at = door
             return False
         was, closes = self._open(), self._set_at
-        if at < ends:
+        if takes:
             self._min, self._max = min(self._min, value), max(self._max, value)
             self._last, self._set_at, self._sum, self._count = value, at, self._sum + value, self._count + 1.0
-            self._rolls_at = ends
+            self._rolls_at = door
             return True
         self._last, self._sum, self._min, self._max, self._set_at, self._count = value, value, value, value, at, 1.0
         if was[_COUNT]:
             if self._closed is None:
                 self._closed = History(tuple(array("d") for _ in _FOLDS), _FOLDS)
             self._closed.append(closes, was, self._family.retention)
-        self._rolls_at = self._family.second_end(at)
+        self._rolls_at = self._family.door(at)
         return True
 
     def _open(self) -> tuple[float, float, float, float, float]:
@@ -125,6 +126,9 @@ class GaugeSeries(Recorder):
                 if index:
                     in_force = closed.columns[_LAST][index - 1]
                 inside = list(zip(*[column[index:] for column in closed.columns], strict=True))
+        if set_at <= start and not inside:  # it has had one value all the time, as most gauges have
+            last = open_slot[_LAST]
+            return GaugeWindow(start, now, covers_since, last, last, last, last, last, 1, set_at)
         if set_at > start:
             inside.append(tuple(open_slot))
         else:

@@ -1,6 +1,6 @@
 """The label index: finds the series of some label values without visiting the others."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
 from kailash_monitor.model.labels import Labels
@@ -24,21 +24,42 @@ S = TypeVar("S", bound=Labelled)
 
 
 class _Grouping(Generic[S]):
-    """The series that match, by their values of some labels; kept as series come and go."""
+    """The series that match, by their values of some labels; kept as series come and go.
 
-    def __init__(self, match: Mapping[str, str], by: tuple[str, ...], found: Iterable[S]) -> None:
+    `todo` are those of the time when it was made that are still to be put in their places.
+    """
+
+    def __init__(self, match: Mapping[str, str], by: tuple[str, ...], todo: list[S]) -> None:
+        self.todo = todo
         self._match = dict(match)
         self._by = by
+        self._names = tuple(sorted(by))
+        self._order = [by.index(name) for name in self._names]
+        self._gone: set[S] = set()  # while there is something to do: those that are not to be put any more
         self._members: dict[tuple[str, ...], dict[S, None]] = {}
         self._labels: dict[tuple[str, ...], Labels] = {}  # making Labels takes longer than all the rest
-        for series in found:
-            self._put(series)
+        self._told: dict[Labels, list[S]] | None = None
+
+    def work(self, number: int | None = None) -> None:
+        """Put so many of `todo` in their places, or all."""
+        todo = self.todo
+        rest = 0 if number is None else max(0, len(todo) - number)
+        for series in reversed(todo[rest:]):
+            if series not in self._gone:
+                self._put(series)
+        del todo[rest:]
+        if not todo:
+            self._gone.clear()
 
     def add(self, series: S) -> None:
         if series.labels.matches(self._match):
+            self._gone.discard(series)
             self._put(series)
 
     def discard(self, series: S) -> None:
+        if self.todo:
+            self._gone.add(series)
+        self._told = None
         key = self._key(series)
         members = self._members.get(key, {})
         members.pop(series, None)
@@ -46,18 +67,25 @@ class _Grouping(Generic[S]):
             self._members.pop(key, None)
             self._labels.pop(key, None)
 
-    def groups(self) -> dict[Labels, list[S]]:
-        return {self._labels[key]: list(members) for key, members in self._members.items()}
+    def groups(self) -> Mapping[Labels, Sequence[S]]:
+        """Give the groups; what was given before is given again while no series came or went."""
+        self.work()
+        if self._told is None:
+            self._told = {self._labels[key]: list(members) for key, members in self._members.items()}
+        return self._told
 
     def _key(self, series: S) -> tuple[str, ...]:
-        return tuple([series.labels.get(name, "") for name in self._by])
+        names, texts = series.labels.names, series.labels.texts
+        return tuple([texts[names.index(name)] if name in names else "" for name in self._by])
 
     def _put(self, series: S) -> None:
+        self._told = None
         key = self._key(series)
         members = self._members.get(key)
         if members is None:
             members = self._members[key] = {}
-            self._labels[key] = Labels(dict(zip(self._by, key, strict=True)))
+            same = series.labels.names == self._names
+            self._labels[key] = series.labels if same else Labels.of(self._names, tuple([key[n] for n in self._order]))
         members[series] = None
 
 
@@ -103,15 +131,26 @@ class LabelIndex(Generic[S]):
         fewest = min(found, key=len)
         return [series for series in fewest if all(series in others for others in found)]
 
-    def groups(self, match: Mapping[str, str], by: tuple[str, ...]) -> dict[Labels, list[S]]:
-        """Give the same, by their values of the labels `by`."""
+    def prepare(self, match: Mapping[str, str], by: tuple[str, ...], number: int) -> bool:
+        """Do some of the work that `groups` is about to have, over `number` series; whether there is more of it."""
+        grouping = self._grouping(match, by)
+        grouping.work(number)
+        return bool(grouping.todo)
+
+    def groups(self, match: Mapping[str, str], by: tuple[str, ...]) -> Mapping[Labels, Sequence[S]]:
+        """Give the same, by their values of the labels `by`; not to be changed, since others are given it too."""
+        return self._grouping(match, by).groups()
+
+    def _grouping(self, match: Mapping[str, str], by: tuple[str, ...]) -> _Grouping[S]:
         question = (tuple(sorted(match.items())), by)
         grouping = self._groupings.get(question)
         if grouping is None:
             if len(self._groupings) >= REMEMBERED:
                 self._groupings.clear()
-            grouping = self._groupings[question] = _Grouping(match, by, self.find(match))
-        return grouping.groups()
+            todo = list(self.find(match))
+            todo.reverse()  # it is taken from its end
+            grouping = self._groupings[question] = _Grouping(match, by, todo)
+        return grouping
 
     def _values(self, name: str) -> dict[str, dict[S, None]]:
         by_value = self._by_name.get(name)

@@ -13,7 +13,8 @@ from kailash_monitor.errors import MetricError, ValueRefused
 from kailash_monitor.metrics.definition import OVERFLOW, Definition, check_label_names, in_words
 from kailash_monitor.metrics.label_index import LabelIndex
 from kailash_monitor.metrics.reads import Reads, window_seconds
-from kailash_monitor.metrics.recorder import Family, Recorder
+from kailash_monitor.metrics.recorder import Family, Hook, Recorder
+from kailash_monitor.metrics.removals import Removals
 from kailash_monitor.metrics.series import CallbackSeries, CounterSeries, DistributionSeries, GaugeSeries, Series
 from kailash_monitor.model.durations import Duration
 from kailash_monitor.model.labels import NO_LABELS, Labels, label_value
@@ -37,8 +38,15 @@ KNOWN_PER_SERIES: Final = 2
 SWEEPS_PER_TTL: Final = 8
 """How often in a `ttl` one looks for series that are over it: they stay an eighth longer at most."""
 
+REMOVED_PER_SERIES: Final = 2
+"""Removed label sets that are remembered for each series there may be: all those of a clear, past the limit included."""
+
 GIVEN_UP_AT_ONCE: Final = 2
 """Adding one series to the total of the removed takes up to some milliseconds; the rest waits for the next time."""
+
+
+PREPARED_AT_ONCE: Final = 512
+"""Series that are put into groups in a millisecond or two."""
 
 
 class MetricOwner(Protocol):
@@ -93,12 +101,12 @@ class Metric(Reads):
 
     Reads without labels speak of the metric as a whole: counters and distributions add up, what removed and overflowing
     series counted included; a gauge gives the value set last. `refused` counts recordings that were dropped, `overflowed`
-    label sets that were looked up past the limit, as often as they were.
+    label sets that were looked up past the limit, as often as they were. `hooks` watch it from the beginning.
 
-    Mutable: the series, what is known of them and what was reported, under the family's lock.
+    Mutable: the series, what is known of them, who watches and what was reported, under the family's lock.
     """
 
-    def __init__(self, definition: Definition, owner: MetricOwner) -> None:
+    def __init__(self, definition: Definition, owner: MetricOwner, hooks: tuple[Hook, ...] = ()) -> None:
         self.definition: Final = definition
         self.metadata: Final = definition.metadata
         self.bounds: Final = definition.bounds
@@ -108,9 +116,10 @@ class Metric(Reads):
         self.children: Final[dict[object, Series]] = {}
         """By label values in the order of the declared labels; by Labels where any labels are taken."""
         self._owner = owner
-        self._family = Family(owner.clock.now, self._refuse, self._readmit, owner.clock.now(), self.bounds)
+        self._family = Family(owner.clock.now, self._refuse, self._readmit, owner.clock.now(), self.bounds, hooks=hooks)
         self._overflow: dict[Labels, Series] = {}
         self._retired: CounterSeries | DistributionSeries | None = None
+        self._removals = Removals()
         self._index: LabelIndex[Series] = LabelIndex(self._all)
         self._known: dict[tuple[tuple[str, object], ...], Series] = {}  # by labels as they are given; texts only
         self._reported: set[str] = set()
@@ -170,7 +179,9 @@ class Metric(Reads):
         """Have the metric's only series be `callback`, unless it has one already; give the one it has."""
         with self._family.lock:
             found = self.children.setdefault((), callback)
-        assert isinstance(found, CallbackSeries)
+            assert isinstance(found, CallbackSeries)
+            if found.every is None:
+                self._family.hooks = ()  # see `watch`
         return found
 
     @property
@@ -290,6 +301,34 @@ class Metric(Reads):
             self._reported.add(topic)
         self._owner.report(text)
 
+    # -- watching ------------------------------------------------------------------------------------------------------
+
+    def watch(self, hook: Hook) -> None:
+        """Call `hook()` after every recording into any series, now and to come, once it can be read; and once right away.
+
+        Whatever is recorded before `unwatch` is thus followed by a call, also what was about to be when this began. There is
+        none for a value that is refused, for a removal, and for an answer that a callback gives because somebody looks: to
+        look would be a reason to look again. Watched recordings take the lock, and one to two microseconds. `hook` runs in
+        the thread that recorded, must be quick and must not raise. Given twice, it is called twice.
+        """
+        self._family.record(lambda: self._have_watched(hook))
+        hook()
+
+    def unwatch(self, hook: Hook) -> None:
+        """Call `hook` no more, or once less often; nothing happens where it does not watch."""
+        with self._family.lock:
+            hooks = [*self._family.hooks]
+            if hook in hooks:
+                hooks.remove(hook)
+                self._family.hooks = tuple(hooks)  # a new one: others may be calling the old ones
+
+    def _have_watched(self, hook: Hook) -> bool:
+        if self.callback is None or self.callback.every is not None:
+            self._family.hooks += (hook,)
+            for series in self._all():
+                series.shut()
+        return False  # nothing was recorded
+
     # -- removing ------------------------------------------------------------------------------------------------------
 
     def remove(self, labels: Mapping[str, object]) -> bool:
@@ -304,14 +343,16 @@ class Metric(Reads):
             if series is None or isinstance(series, CallbackSeries):
                 return False
             self._give_up({key: series})
+            self._note_removed([series])
             return True
 
     def clear(self) -> None:
         """Forget all series and what they counted, the metric's total included: it begins anew. A callback goes on."""
         with self._family.lock:
-            for series in (*self.children.values(), *self._overflow.values()):
-                if not isinstance(series, CallbackSeries):
-                    series.remove()
+            removed = [series for series in self._all() if not isinstance(series, CallbackSeries)]
+            for series in removed:
+                series.remove()
+            self._note_removed(removed)
             callback = self.callback
             self.children.clear()
             if callback is not None:
@@ -321,6 +362,20 @@ class Metric(Reads):
             self._index.clear()
             self._retired = None
             self._family.born = self._owner.clock.now()
+
+    def removed_since(self, match: Mapping[str, str], since: float) -> bool:
+        """Whether a series with all labels of `match` was taken away by `remove` or `clear` at `since` or later.
+
+        What was given up for its `ttl` does not count. Twice as many label sets as there may be series are remembered, those
+        removed last; of one that is forgotten the answer is False.
+        """
+        with self._family.lock:
+            return self._removals.since(match, since)
+
+    def _note_removed(self, removed: Sequence[Recorder]) -> None:
+        now, limit = self._owner.clock.now(), REMOVED_PER_SERIES * self._owner.max_series
+        for series in removed:
+            self._removals.note(series.labels, now, limit)
 
     def _give_up(self, series: Mapping[object, CounterSeries | GaugeSeries | DistributionSeries]) -> None:
         """Take the series out; what they counted becomes part of the metric's total.
@@ -387,6 +442,13 @@ class Metric(Reads):
         self._sweep()
         with self._family.lock:
             return list(self._index.find(match))
+
+    def prepare(self, match: Mapping[str, str], by: tuple[str, ...]) -> bool:
+        """Do a piece of the work that `groups` has with a question it has not heard; whether there is more of it."""
+        if not match and not by:
+            return False
+        with self._family.lock:
+            return self._index.prepare(match, by, PREPARED_AT_ONCE)
 
     def groups(self, match: Mapping[str, str], by: tuple[str, ...]) -> Mapping[Labels, Sequence[Series]]:
         """Give them by their values of the labels `by`; without match and by, also what removed series counted."""

@@ -7,6 +7,8 @@ collect garbage, whose finalizers are calls. What rolls a slot over is rare, hol
 door: once the slot's end is moved to minus infinity, whoever is about to record waits for the lock as well. Without the GIL,
 every recording takes the lock. Numbers other than floats and ints may run Python code when they are added, and go the slow
 way as well.
+
+Who watches has the door shut, too: every recording goes the slow way then, which tells them; the others pay nothing for it.
 """
 
 import functools
@@ -24,7 +26,7 @@ from kailash_monitor.model.exemplar import MAX_CHARACTERS, Exemplar
 from kailash_monitor.model.labels import Labels, valid_label_name
 from kailash_monitor.model.window import Window
 
-__all__ = ["GIL", "GONE", "HUGE", "RECENT_POINTS", "Family", "Recorder", "Refuse", "as_number", "with_gil"]
+__all__ = ["GIL", "GONE", "HUGE", "RECENT_POINTS", "SHUT", "Family", "Hook", "Recorder", "Refuse", "as_number", "with_gil"]
 
 RECENT_POINTS: Final = 60
 """How many points of the recent past a series gives: enough for a sparkline."""
@@ -36,6 +38,12 @@ GIL: Final[bool] = getattr(sys, "_is_gil_enabled", lambda: True)()
 
 Refuse = Callable[[object, str], None]
 """Called with a value that cannot be recorded, and why."""
+
+Hook = Callable[[], None]
+"""Called when something was recorded, by whoever recorded it: must be quick and must not raise. Called from any thread."""
+
+SHUT: Final = -math.inf
+"""When the fast way into a slot ends that is not open yet, is being changed, or whose recordings somebody watches."""
 
 GONE: Final = math.nan
 """When the open slot of a removed series closes: no time is before it, so that nobody takes the fast way."""
@@ -49,8 +57,8 @@ class Family:
 
     `now` is their clock, `born` when counting began, `bounds` those of the classic buckets, `retention` how many seconds of
     history are kept; `refuse` takes values that cannot be recorded. `readmit` is asked when somebody records into a series
-    that was removed: it gives the one to record into. `lock` guards what rolls over, and what is read; foreign code never
-    runs while it is held.
+    that was removed: it gives the one to record into. `hooks` are called after every recording. `lock` guards what rolls
+    over, and what is read; foreign code never runs while it is held.
     """
 
     now: Callable[[], float]
@@ -59,6 +67,7 @@ class Family:
     born: float
     bounds: tuple[float, ...] = ()
     retention: float = DEFAULT_RETENTION
+    hooks: tuple[Hook, ...] = ()
     exemplars: "dict[Recorder, Any]" = field(default_factory=dict)  # Any: one, or several by bound; few series have any
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -67,7 +76,7 @@ class Family:
     _deferred: list[Callable[[], bool]] = field(default_factory=list[Callable[[], bool]])
 
     def record(self, record: Callable[[], bool]) -> bool:
-        """Call `record` with the lock held, and give what it gives.
+        """Call `record` with the lock held, and give what it gives: whether it recorded; then the hooks are called.
 
         The lock lets its own thread in again, such as a signal handler or a finalizer that records too: that waits until
         what it interrupted is done.
@@ -78,15 +87,23 @@ class Family:
                 return True
             self._recording = True
             try:
-                done = record()
+                done = recorded = record()
                 while self._deferred:
-                    self._deferred.pop(0)()
+                    recorded |= self._deferred.pop(0)()
             finally:
                 self._recording = False
-            return done
+        if recorded:
+            for hook in self.hooks:
+                hook()
+        return done
 
-    def second_end(self, at: float) -> float:
-        """Give the end of the second of `at`: the same object to all series that ask in it, which halves their floats."""
+    def door(self, at: float) -> float:
+        """Give until when a slot of the second of `at` is open to the fast way: its end; never, while somebody watches.
+
+        It is the same object to all series that ask in that second, which halves their floats.
+        """
+        if self.hooks:
+            return SHUT
         end = math.floor(at) + 1.0
         if end != self._end:
             self._end = end
@@ -106,7 +123,7 @@ class Recorder(Reads):
         self.born = family.born
         self._family: Final = family
         self._now = family.now
-        self._rolls_at = -math.inf  # when the open slot closes
+        self._rolls_at = SHUT  # when the open slot closes
 
     @property
     def removed(self) -> bool:
@@ -117,6 +134,11 @@ class Recorder(Reads):
         """Make it no part of its metric any more. What it has is still there to be read: somebody may be about to."""
         self._rolls_at = GONE
         self._family.exemplars.pop(self, None)
+
+    def shut(self) -> None:
+        """Have what is recorded into the open slot go the slow way."""
+        if not self.removed:
+            self._rolls_at = SHUT
 
     def readmit(self, now: float) -> None:
         """Make it part of its metric again, from now on, and without what it had."""
@@ -132,6 +154,10 @@ class Recorder(Reads):
 
     def _read(self, seconds: float) -> Window:
         return self.window(seconds, self._now())
+
+    def _takes(self, at: float, last: float) -> bool:
+        """Whether the open slot, whose last event was at `last`, takes one at `at`: also where its door is shut."""
+        return at < self._rolls_at or at // 1.0 <= last // 1.0
 
     def _number(self, value: object) -> float | None:
         """Give `value` as a float, or refuse it."""

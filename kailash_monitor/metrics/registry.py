@@ -13,6 +13,7 @@ from kailash_monitor.metrics.callback_series import CallbackSeries
 from kailash_monitor.metrics.collector import DEFAULT_MAX_SERIES, MetricsCollector
 from kailash_monitor.metrics.metric import Metric
 from kailash_monitor.metrics.performance import PerformanceMetrics
+from kailash_monitor.metrics.recorder import Hook
 from kailash_monitor.metrics.security import SecurityMetrics
 from kailash_monitor.metrics.self_metrics import SELF, SelfMetrics
 from kailash_monitor.metrics.validation import ValidationMetrics
@@ -79,6 +80,7 @@ class MetricsRegistry:
         self._names: dict[str, tuple[str, str]] = {}  # exported name → collector and metric
         self._asked: dict[CallbackSeries, str] = {}  # callbacks with an interval, and their names
         self._listeners: list[CallbackListener] = []
+        self._watches: list[tuple[str | None, str, Hook]] = []
         self._self: SelfMetrics | None = None
         self._offset = clock.wall() - clock.now()
 
@@ -118,6 +120,9 @@ class MetricsRegistry:
                 raise
             self._collectors[name] = collector
             collector.registry, collector.name = self, name
+            watches = [(metric, hook) for wanted, metric, hook in self._watches if wanted in (None, name)]
+        for metric_name, hook in watches:
+            collector.watch(metric_name, hook)
 
     def unregister_collector(self, name: str) -> None:
         """Take the collector called `name` out; nothing happens where there is none."""
@@ -126,6 +131,31 @@ class MetricsRegistry:
             if collector is not None:
                 collector.registry = collector.name = None
                 self.release(name)
+            watches = [(metric, hook) for wanted, metric, hook in self._watches if wanted in (None, name)]
+        if collector is not None:
+            for metric_name, hook in watches:
+                collector.unwatch(metric_name, hook)
+
+    def watch(self, collector: str | None, metric: str, hook: Hook) -> None:
+        """Call `hook()` after every recording into the metric of that name, in that collector, or, with None, in all.
+
+        Collectors and metrics that come later are watched as well; see `Metric.watch` for what a hook may do.
+        """
+        with self._lock:
+            self._watches.append((collector, metric, hook))
+            watched = [one for name, one in self._collectors.items() if collector in (None, name)]
+        for one in watched:
+            one.watch(metric, hook)
+
+    def unwatch(self, collector: str | None, metric: str, hook: Hook) -> None:
+        """Call `hook` no more; nothing happens where it does not watch so."""
+        with self._lock:
+            if (collector, metric, hook) not in self._watches:
+                return
+            self._watches.remove((collector, metric, hook))
+            watched = [one for name, one in self._collectors.items() if collector in (None, name)]
+        for one in watched:
+            one.unwatch(metric, hook)
 
     @property
     def self_metrics(self) -> SelfMetrics:

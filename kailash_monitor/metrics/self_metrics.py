@@ -30,5 +30,9 @@ class SelfMetrics(MetricsCollector):
         self.overflowed = self.counter("recordings_overflowed", "Label sets past the series limit", labels=metric)
         self.evaluations = self.timer("rule_evaluation_duration", "Duration of evaluations", buckets=_DURATIONS)
         self.failed = self.counter("rule_evaluations_failed", "Evaluations of which a reading raised")
-        self.late = self.counter("rule_evaluations_late", "Due times that passed while the event loop was held up")
+        self.readings_late = self.counter("rule_readings_late", "Readings of rules that did not answer in time")
+        self.late = self.counter(
+            "rule_evaluations_late",
+            "Due times that passed while the event loop was held up, or a reading was out",
+        )
         self.scrapes = self.timer("scrape_duration", "Duration of scrapes", labels=("format",), buckets=_DURATIONS)

@@ -22,19 +22,20 @@ class Labels(Mapping[str, str]):
     A program may have hundreds of thousands of them: they are two tuples, of which the first is shared.
     """
 
-    __slots__ = ("_text", "names", "texts")
+    __slots__ = ("_hash", "_text", "names", "texts")
 
     def __init__(self, labels: Mapping[str, object] | None = None) -> None:
         pairs = sorted((labels or {}).items())
         self.names: tuple[str, ...] = tuple(name for name, _ in pairs)
         self.texts: tuple[str, ...] = tuple(label_value(value) for _, value in pairs)
         self._text: str | None = None
+        self._hash: int | None = None
 
     @classmethod
     def of(cls, names: tuple[str, ...], values: tuple[str, ...]) -> Self:
         """Give labels of these names and, in the same order, these texts, which must be `label_value`s."""
         labels = cls.__new__(cls)
-        labels.names, labels.texts, labels._text = names, values, None
+        labels.names, labels.texts, labels._text, labels._hash = names, values, None, None
         return labels
 
     def __getitem__(self, name: str) -> str:
@@ -50,7 +51,9 @@ class Labels(Mapping[str, str]):
         return len(self.names)
 
     def __hash__(self) -> int:
-        return hash(frozenset(zip(self.names, self.texts, strict=True)))
+        if self._hash is None:
+            self._hash = hash(frozenset(zip(self.names, self.texts, strict=True)))
+        return self._hash
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Labels) and self.names == other.names:

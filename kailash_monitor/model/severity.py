@@ -1,6 +1,7 @@
 """Severities: how bad an alert is, and how bad an event of the security collector was."""
 
 from enum import Enum
+from typing import Final
 
 __all__ = ["AlertSeverity", "MetricSeverity"]
 
@@ -16,7 +17,10 @@ class AlertSeverity(Enum):
     @property
     def rank(self) -> int:
         """0 for INFO up to 3 for CRITICAL."""
-        return list(AlertSeverity).index(self)
+        return _RANKS[self]
+
+
+_RANKS: Final = {severity: rank for rank, severity in enumerate(AlertSeverity)}
 
 
 class MetricSeverity(Enum):

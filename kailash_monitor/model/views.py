@@ -143,6 +143,13 @@ class MetricView(Protocol):
         """The series that have all labels of `match` with those values; an absent label has the empty value."""
         ...
 
+    def prepare(self, match: Mapping[str, str], by: tuple[str, ...]) -> bool:
+        """Do a piece of the work that `groups` has with a question it has not heard; whether there is more of it.
+
+        For implementers: some milliseconds at most. Whoever cannot do it in pieces answers False.
+        """
+        ...
+
     def groups(self, match: Mapping[str, str], by: tuple[str, ...]) -> Mapping[Labels, Sequence[SeriesView]]:
         """The same, by their values of the labels `by`; without match and by, also what was counted by removed series."""
         ...
@@ -151,6 +158,14 @@ class MetricView(Protocol):
         """What a label set that nobody has recorded did in the `seconds` before `now`.
 
         It is partial where reads that tell series apart by these labels miss some.
+        """
+        ...
+
+    def removed_since(self, match: Mapping[str, str], since: float) -> bool:
+        """Whether a series with all labels of `match` was taken away on purpose, at `since` or later.
+
+        For implementers: False where it went by itself, was never there, or is not known any more: whoever missed it then
+        goes on missing it.
         """
         ...
 
