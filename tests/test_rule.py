@@ -1,6 +1,8 @@
 """Rules and conditions: what is accepted, and what a refusal says."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -9,7 +11,15 @@ from hypothesis import strategies as st
 from kailash_monitor.errors import RuleError
 from kailash_monitor.model.metric import MetricType
 from kailash_monitor.model.severity import AlertSeverity
-from kailash_monitor.rules import AlertRule, Condition, create_default_alert_rules, create_host_alert_rules
+from kailash_monitor.rules import (
+    AlertRule,
+    BurnRate,
+    Condition,
+    Flapping,
+    NoData,
+    create_default_alert_rules,
+    create_host_alert_rules,
+)
 
 
 def rule(**changes: object) -> AlertRule:
@@ -72,12 +82,129 @@ def test_conditions(text: str, threshold: float | None, word: str, comparator: s
         ({"clear": 6}, "clear", "clear = 6 beside '> 5'; a number below the threshold"),
         ({"condition": "< 5", "clear": 4}, "clear", "a number above the threshold"),
         ({"condition": "== 5", "clear": 4}, "clear", "only > >= < <= recover so"),
+        ({"clear": "4"}, "clear", "'4' in clear; a finite number"),
+        ({"clear": float("nan")}, "clear", "nan in clear; a finite number"),
+        ({"severity": None}, "severity", "rule 'r': no severity; use one of info, warning, error, critical"),
+        ({"description": None}, "description", "description = None; a text"),
+        ({"metric_name": 5}, "metric_name", "metric_name = 5; a text"),
+        ({"enabled": "no"}, "enabled", "enabled = 'no'; True or False"),
+        ({"collector": 5}, "collector", "collector = 5; the name of a collector"),
+        ({"annotations": {"a": 5}}, "annotations", "'a': 5 in annotations; a dictionary of names and texts"),
+        ({"group_by": ["a", "a"]}, "group_by", "the label 'a' twice in group_by; each of them once"),
+        ({"no_data": "maybe"}, "no_data", "no_data = 'maybe'; use one of keep, alert, ok"),
+        ({"max_alerts": 0, "group_by": ["a"]}, "max_alerts", "max_alerts = 0; a whole number, 1 at least"),
+        ({"max_alerts": True, "group_by": ["a"]}, "max_alerts", "max_alerts = True; a whole number"),
+        ({"max_alerts": 5}, "max_alerts", "max_alerts without group_by; such a rule has one alert in each collector"),
+        ({"on_write": 1}, "on_write", "on_write = 1; True or False"),
+        ({"flapping": 5}, "flapping", r"flapping = 5; how many changes in what time are too many: \(6, '1h'\)"),
+        ({"flapping": {"changes": 5}}, "flapping", "how many changes in what time"),
+        ({"flapping": (1, "1h")}, "flapping", "rule 'r': flapping with 1 changes; a whole number, 2 at least"),
+        ({"flapping": (2.5, "1h")}, "flapping", "2.5 changes; a whole number"),
+        ({"flapping": (5, 0)}, "flapping", "flapping = 0; a duration above zero"),
+        ({"flapping": (5, "soon")}, "flapping", "flapping 'soon' is not a duration"),
+        ({"timeout": "1s"}, "timeout", "a timeout without reading=; leave it out"),
+        ({"timeout": 0}, "timeout", "timeout = 0; a duration above zero"),
     ],
 )  # fmt: skip
 def test_a_wrong_rule_says_what_was_seen_and_what_is_right(changes: dict[str, object], field: str, message: str) -> None:
     with pytest.raises(RuleError, match=message) as refused:
         rule(**changes)
     assert refused.value.field == field
+
+
+def depth() -> float:
+    return 3.0
+
+
+async def depth_later() -> float:
+    return 3.0
+
+
+class Depth:
+    async def __call__(self) -> float:
+        return 3.0
+
+
+def asking(reading: object = depth, **changes: object) -> AlertRule:
+    return rule(**{"metric_name": "", "reading": reading, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "message"),
+    [
+        ({"metric_name": "m"}, "metric_name", "metric_name beside reading=; it speaks of metrics, and the answer is judged"),
+        ({"collector": "c"}, "collector", "collector beside reading="),
+        ({"match": {"a": "b"}}, "match", "match beside reading="),
+        ({"time_window": "1m"}, "time_window", "time_window beside reading="),
+        ({"on_write": True}, "on_write", "on_write beside reading="),
+        ({"condition": "avg > 5"}, "condition", "the word 'avg' in the condition 'avg > 5'; an answer has no history; write '>'"),
+        ({"reading": 5}, "reading", "reading = 5; a function without arguments, itself and not its answer"),
+        ({"reading": lambda queue: 1}, "reading", "a reading with missing a required argument: 'queue'; a function without"),
+        ({"timeout": 0}, "timeout", "timeout = 0; a duration above zero"),
+    ],
+)  # fmt: skip
+def test_a_wrong_reading_says_what_was_seen_and_what_is_right(changes: dict[str, object], field: str, message: str) -> None:
+    with pytest.raises(RuleError, match=message) as refused:
+        asking(**changes)
+    assert refused.value.field == field
+
+
+def test_a_reading_stands_in_place_of_a_metric_and_has_five_seconds() -> None:
+    assert (asking().reading, asking().timeout, asking().metrics) == (depth, 5, ())
+    assert asking(timeout="2s", max_alerts=3).timeout == 2
+    assert asking(int).reading is int  # no signature to look at
+
+
+@pytest.mark.parametrize(
+    ("reading", "awaits"),
+    [
+        (depth, False),
+        (depth_later, True),
+        (partial(depth_later), True),
+        (Depth(), True),
+        (Depth().__call__, True),
+        (None, False),
+    ],
+)
+def test_a_rule_knows_whether_its_reading_is_awaited(
+    reading: Callable[[], float | Awaitable[float]] | None, awaits: bool
+) -> None:
+    assert (rule() if reading is None else asking(reading)).awaits is awaits
+
+
+def test_what_a_rule_says_of_itself_is_short_and_true() -> None:
+    budget = BurnRate(good="good", total="total", objective=0.99, long=3600, short=300)
+    levels = rule(severity=None, condition="avg >", levels={"warning": 80, "critical": 95})
+    assert repr(levels) == "<AlertRule r: m avg > 80 warning, 95 critical, every 10s>"
+    assert repr(asking()) == "<AlertRule r: depth() > 5, every 10s>"
+    assert repr(asking(Depth())) == "<AlertRule r: Depth() > 5, every 10s>"
+    assert repr(rule(metric_name="", burn_rate=budget)) == "<AlertRule r: burn rate of good/total > 5, every 10s>"
+
+
+def test_the_metrics_of_a_rule() -> None:
+    budget = BurnRate(good="good", total="total", objective=0.99, long=3600, short=300)
+    assert (rule().metrics, rule(metric_name="", burn_rate=budget).metrics) == (("m",), ("good", "total"))
+
+
+def test_a_rule_can_be_had_disabled_and_is_otherwise_the_same() -> None:
+    made = rule(hold="1m")
+    assert not made.enabled_as(False).enabled
+    assert made.enabled_as(False).enabled_as(True) == made
+    assert made.enabled
+
+
+def test_no_data_is_kept_where_nothing_else_is_said() -> None:
+    assert [rule().no_data, rule(no_data="Alert").no_data, rule(no_data=NoData.OK).no_data] == list(NoData)
+
+
+@pytest.mark.parametrize("given", [(6, "1h"), [6, 3600], {"changes": 6, "period": "1h"}, Flapping(6, 3600)])
+def test_flapping_may_be_said_in_several_ways(given: object) -> None:
+    assert rule(flapping=given).flapping == Flapping(6, 3600)
+
+
+def test_flapping_checks_itself() -> None:
+    with pytest.raises(RuleError, match="flapping: the period 0; a duration above zero"):
+        Flapping(6, 0)
 
 
 def test_durations_are_seconds_inside() -> None:
@@ -111,6 +238,22 @@ def test_rules_from_mappings() -> None:
         AlertRule.from_mapping({"name": "n", "zzz": 5})
     with pytest.raises(RuleError, match="rule None: no name; a rule needs"):
         AlertRule.from_mapping({"metric": "m", "condition": "> 5"})
+
+
+def test_every_parameter_may_stand_in_a_mapping() -> None:
+    made = AlertRule.from_mapping(
+        {
+            "name": "n", "metric": "m", "condition": "avg >", "levels": {"warning": 80, "critical": 95},
+            "clear": {"warning": 75}, "group_by": ["host"], "no_data": "ok", "max_alerts": 5, "on_write": True,
+            "flapping": [6, "1h"],
+        }
+    )  # fmt: skip
+    assert (made.severity, made.levels[0].clear, made.no_data) == (AlertSeverity.CRITICAL, 75, NoData.OK)
+    assert (made.max_alerts, made.on_write, made.flapping) == (5, True, Flapping(6, 3600))
+    asked = AlertRule.from_mapping({"name": "n", "condition": "> 5", "reading": depth, "timeout": "1s"})
+    assert (asked.severity, asked.reading, asked.timeout) == (AlertSeverity.WARNING, depth, 1)
+    with pytest.raises(RuleError, match="rule 'n': no metric_name; a rule needs name, metric_name and condition"):
+        AlertRule.from_mapping({"name": "n", "condition": "> 5"})
 
 
 numbers = st.floats(-1e6, 1e6)

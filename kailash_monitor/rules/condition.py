@@ -10,7 +10,7 @@ from typing import Final
 from kailash_monitor.errors import RuleError
 from kailash_monitor.model.metric import MetricType
 
-__all__ = ["COMPARATORS", "WORDS", "Condition"]
+__all__ = ["COMPARATORS", "WORDS", "Condition", "compare", "split"]
 
 COMPARATORS: Final[dict[str, Callable[[float, float], bool]]] = {
     ">": operator.gt,
@@ -60,10 +60,7 @@ class Condition:
 
         A RuleError about `where` says what was seen and what would be right.
         """
-        shape = _SHAPE.fullmatch(text) if isinstance(text, str) else None
-        if shape is None:
-            raise RuleError(where, field="condition", seen=f"the condition {text!r}", expected=_EXPECTED)
-        word, comparator, digits = shape.groups()
+        word, comparator, digits = split(text, where)
         if word not in WORDS and not _PERCENTILE.fullmatch(word):
             raise RuleError(
                 where,
@@ -91,18 +88,32 @@ class Condition:
 
     def holds(self, value: float, *, at_least: bool = False) -> bool | None:
         """Whether `value` breaches; where it is but a lower bound of the truth (`at_least`), None if it proves nothing."""
-        here = COMPARATORS[self.comparator](value, self.threshold)
-        if not at_least:
-            return here
-        # Every value from `value` up is possible: the answer stands only if it is the same for all of them.
-        everywhere_above = COMPARATORS[self.comparator](math.inf, self.threshold)
-        crosses = self.comparator in ("==", "!=") and value <= self.threshold
-        return here if here == everywhere_above and not crosses else None
+        return compare(self.comparator, value, self.threshold, at_least=at_least)
 
     @property
     def wants_high(self) -> bool:
         """Whether large values are the bad ones."""
         return self.comparator in (">", ">=", "==", "!=")
+
+
+def split(text: str, where: str) -> tuple[str, str, str]:
+    """Give the word, the comparator and the number of a condition, the first and the last empty where they are left out."""
+    shape = _SHAPE.fullmatch(text) if isinstance(text, str) else None
+    if shape is None:
+        raise RuleError(where, field="condition", seen=f"the condition {text!r}", expected=_EXPECTED)
+    word, comparator, digits = shape.groups()
+    return word, comparator, digits
+
+
+def compare(comparator: str, value: float, threshold: float, *, at_least: bool = False) -> bool | None:
+    """Whether `value` stands so to `threshold`; where it is but a lower bound of the truth, None if it proves nothing."""
+    here = COMPARATORS[comparator](value, threshold)
+    if not at_least:
+        return here
+    # Every value from `value` up is possible: the answer stands only if it is the same for all of them.
+    everywhere_above = COMPARATORS[comparator](math.inf, threshold)
+    crosses = comparator in ("==", "!=") and value <= threshold
+    return here if here == everywhere_above and not crosses else None
 
 
 def _number(digits: str, text: str, where: str) -> float:
