@@ -13,7 +13,7 @@ import warnings
 import pytest
 
 from kailash_monitor.alerts import AlertManager, AlertRule
-from kailash_monitor.delivery.outcome import Outcome, Retry
+from kailash_monitor.delivery.outcome import Delivered, Outcome, Retry
 from kailash_monitor.engine.daemon import DaemonExecutor
 from kailash_monitor.engine.run import Run
 from kailash_monitor.errors import ConfigurationError, LifecycleError
@@ -208,6 +208,75 @@ async def test_run_cancelled_ends_at_once_and_reraises(registry: MetricsRegistry
     async with manager:
         await asyncio.sleep(20)
     assert channel.told() == [("firing", "busy_app")]
+
+
+async def test_a_message_in_doubt_is_repeated_first_and_as_it_was_after_the_next_start(registry: MetricsRegistry) -> None:
+    class Slow(RecordingChannel):
+        async def deliver(self, notice: Notice) -> Outcome:
+            self.attempts.append(notice)
+            await asyncio.sleep(0 if len(self.attempts) > 1 else 9)
+            return Delivered()
+
+    channel = Slow()
+    manager = busy_manager(registry, channel)
+    watch = asyncio.create_task(manager.run())
+    await asyncio.sleep(1)
+    watch.cancel()
+    await asyncio.wait([watch])
+    registry.collector("app").set_gauge("queue", 0)
+    async with manager:
+        await asyncio.sleep(60)
+    lost, again, over = channel.attempts
+    assert lost == again
+    assert [(notice.kind.value, notice.alert.id) for notice in (again, over)] == [
+        ("firing", "busy_app"),
+        ("resolved", "busy_app"),
+    ]
+    assert over.id != lost.id
+
+
+async def test_a_channel_whose_own_work_was_cancelled_is_tried_again_later(registry: MetricsRegistry) -> None:
+    """That passed for a stop: the message went out again at once, thousands of times a second."""
+
+    def lose(notice: Notice) -> Outcome | None:
+        if len(channel.attempts) < 2:
+            raise asyncio.CancelledError
+        return None
+
+    channel = RecordingChannel(answer=lose)
+    manager = busy_manager(registry, channel, luck=lambda: 0.5)
+    async with manager:
+        await asyncio.sleep(0.1)
+        assert [(one.outcome, one.why) for one in manager.deliveries()] == [("retry", "raised RuntimeError")]
+        await asyncio.sleep(60)
+    assert channel.told() == [("firing", "busy_app")]
+    assert channel.attempts[0] == channel.attempts[1]
+
+
+@pytest.mark.parametrize("how", ["stop", "cancel"])
+async def test_a_reading_under_way_ends_with_the_manager_and_is_asked_anew_with_it(
+    registry: MetricsRegistry, how: str
+) -> None:
+    asked, ended = list[float](), list[float]()
+
+    async def hang() -> float:
+        asked.append(registry.clock.now())
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(registry.clock.now())
+        return 1.0
+
+    manager = AlertManager(registry)
+    manager.add_rule(AlertRule("r", "d", "warning", condition="> 5", reading=hang, evaluation_interval="1h", timeout="1h"))
+    for _ in range(2):
+        watch = asyncio.create_task(manager.run())
+        await asyncio.sleep(5)
+        manager.stop() if how == "stop" else watch.cancel()
+        await asyncio.wait([watch])
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        await asyncio.sleep(100)
+    assert (asked, ended) == ([0.0, 105.0], [5.0, 110.0])
 
 
 async def test_stop_waits_for_messages_under_way_but_no_longer_than_its_time(registry: MetricsRegistry) -> None:

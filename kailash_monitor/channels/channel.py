@@ -21,9 +21,10 @@ class NotificationChannel:
                 return await page(alert.title)
 
     For implementers: return True when the message was taken; False is tried again later with growing pauses, and so is an
-    exception, three times at most. `context["kind"]` is "firing", "repeat" or "resolved"; `context["message_id"]` is the
-    same at every attempt. An attempt has ten seconds. A plain function instead of a coroutine runs in a thread of its own.
-    `super().__init__()` need not be called; `name` may be set, and must then be unique within a manager.
+    exception, three times at most. `context["kind"]` is "firing", "repeat", "resolved", "missed", "flapping", "stable", or
+    "digest", where `alert` sums up those in `context["items"]`; `context["message_id"]` is the same at every attempt.
+    An attempt has ten seconds. A plain function instead of a coroutine runs in a thread of its own. `super().__init__()`
+    need not be called; `name` may be set, and must then be unique within a manager.
     """
 
     name: str | None = None

@@ -4,10 +4,10 @@ import logging
 from typing import Final
 
 from kailash_monitor.channels.channel import DeliveringChannel
-from kailash_monitor.channels.text import headline
+from kailash_monitor.channels.text import headline, is_over
 from kailash_monitor.delivery.outcome import Delivered, Outcome
 from kailash_monitor.errors import ChannelError
-from kailash_monitor.model.notice import Notice, NoticeKind
+from kailash_monitor.model.notice import Notice
 from kailash_monitor.model.severity import AlertSeverity
 
 __all__ = ["LogNotificationChannel"]
@@ -22,7 +22,7 @@ _BY_SEVERITY: Final = {
 
 
 class LogNotificationChannel(DeliveringChannel):
-    """Writes alerts to the log, each at the level of its severity, and INFO once it is resolved; `level` states one for all.
+    """Writes alerts to the log, each at the level of its severity, and INFO once it is over; `level` states one for all.
 
     Each record carries the fields `alert_id`, `alert_kind`, `severity`, `value` and `labels` for structured logs.
     """
@@ -43,7 +43,7 @@ class LogNotificationChannel(DeliveringChannel):
     async def deliver(self, notice: Notice) -> Outcome:
         """Write one record."""
         alert = notice.alert
-        level = logging.INFO if notice.kind is NoticeKind.RESOLVED else _BY_SEVERITY[alert.severity]
+        level = logging.INFO if is_over(notice) else _BY_SEVERITY[alert.severity]
         fields = {
             "alert_id": alert.id,
             "alert_kind": notice.kind.value,

@@ -3,7 +3,11 @@
     {"alert": {"id": …, "rule_name": …, "severity": "warning", "status": "firing" | "resolved", "title": …,
                "description": …, "labels": {…}, "annotations": {…}, "incident": 1, "created_at": "…", "fired_at": "…",
                "resolved_at": null, "value": 0.97, "peak": 0.99, "threshold": 0.9},
-     "context": {"kind": "firing" | "repeat" | "resolved" | "test", "message_id": "…", "sent_at": "…"}}
+     "context": {"kind": "firing" | "repeat" | "resolved" | "missed" | "flapping" | "stable" | "digest" | "test",
+                 "message_id": "…", "sent_at": "…", "reason": "fired", "condition": "> 0.9", …}}
+
+With the kind "digest", `alert` sums up several, and `context["items"]` has `{"kind": …, "alert": {…}}` for each of them.
+With "missed", `context` has `missed` (how often it came and went unheard), `first_fired_at` and `last_resolved_at`.
 
 Times are ISO 8601 in UTC. The header `webhook-id` is the message id, the same at every attempt; `webhook-timestamp` the time
 the message was made, in Unix seconds (https://www.standardwebhooks.com).

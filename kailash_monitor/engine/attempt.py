@@ -7,9 +7,10 @@ from typing import Final
 from kailash_monitor.channels import Delivers, NotificationChannel
 from kailash_monitor.delivery.outcome import Delivered, Outcome, Retry
 from kailash_monitor.engine.daemon import DaemonCalls
+from kailash_monitor.engine.task_group import cancellation_is_ours
 from kailash_monitor.model.notice import Notice
 
-__all__ = ["attempt"]
+__all__ = ["attempt", "attempt_now"]
 
 ATTEMPT_SECONDS: Final = 10.0
 """Long enough for a slow mail server, short enough that a dead one is noticed."""
@@ -24,14 +25,23 @@ async def attempt(
     """Give what became of it; a channel that is no coroutine runs in `threads`. Never raises but for cancellation."""
     try:
         async with asyncio.timeout(seconds):
-            if isinstance(channel, Delivers):
-                return await channel.deliver(notice)
-            taken = await _send(channel, notice, threads, seconds)
+            with cancellation_is_ours():
+                if isinstance(channel, Delivers):
+                    return await channel.deliver(notice)
+                taken = await _send(channel, notice, threads, seconds)
     except TimeoutError:
         return Retry(f"no answer within {seconds:g} s", in_doubt=True)
     except Exception as error:  # the user's code; its text may hold a secret, its type does not
         return Retry(f"raised {type(error).__name__}", in_doubt=True, attempts=ATTEMPTS_OF_A_RAISING_CHANNEL)
     return Delivered() if taken else Retry("answered False")
+
+
+async def attempt_now(channel: NotificationChannel, notice: Notice) -> Outcome:
+    """Give what becomes of it where time does not pass: without a deadline, and in this very thread."""
+    if isinstance(channel, Delivers):
+        return await channel.deliver(notice)
+    answer: object = channel.send_notification(notice.alert, notice.context)
+    return Delivered() if (await answer if inspect.isawaitable(answer) else answer) else Retry("answered False")
 
 
 async def _send(channel: NotificationChannel, notice: Notice, threads: DaemonCalls, seconds: float) -> object:

@@ -1,159 +1,380 @@
-"""The book of alerts: every incident of one manager, and what people did about it."""
+"""The book of alerts: every incident of one manager, and how the data is that it is judged by."""
 
-from collections.abc import Collection, Iterator
-from datetime import UTC, datetime
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
+from kailash_monitor.alerting.flapping import Flaps
 from kailash_monitor.alerting.incident import AlertKey, Incident, State
-from kailash_monitor.alerting.machine import freeze, remove, step
-from kailash_monitor.alerting.silence import NEXT_INCIDENT_LIMIT, Acknowledgement, Silence
-from kailash_monitor.engine.evaluator import Evaluation
-from kailash_monitor.model.alert import Alert, AlertStatus
-from kailash_monitor.rules import AlertRule
+from kailash_monitor.alerting.ledger import LedgerEntry
+from kailash_monitor.alerting.machine import Transition, end, freeze, step
+from kailash_monitor.alerting.silence import Acknowledgement
+from kailash_monitor.alerting.standing import GroupKey
+from kailash_monitor.alerting.trouble import BLIND, MISSING, PATIENCE, Cause, Trouble, blind_rule
+from kailash_monitor.engine.evaluator import ASKED, Sighting
+from kailash_monitor.model.labels import NO_LABELS, Labels
+from kailash_monitor.model.reason import Reason
+from kailash_monitor.model.severity import AlertSeverity
+from kailash_monitor.rules import AlertRule, Empty, Missing, NoData, Reading, Value
 
-__all__ = ["AlertBook"]
+__all__ = ["AlertBook", "Case", "Change"]
 
 KEPT_RESOLVED: Final = 900.0
 """Resolved alerts stay visible for 15 minutes."""
 
+AT_ONCE: Final = 32
+"""Alerts that are judged without a pause: some milliseconds where each of them is told to several channels."""
+
+OVERFLOW: Final = Labels({"overflow": "true"})
+"""The group of the alert that stands for those past a rule's `max_alerts`."""
+
+
+@dataclass(slots=True, eq=False)
+class Case:
+    """All that is known of one alert.
+
+    `before` is its incident before this one, `known_at` when there was last something to judge it by. `called_at` is when
+    the first channel was to be told of the incident, from which its ladder counts. `repeats` says when which channel is to
+    be told again, `wake_at` when the alert must be looked at though nothing happens. `lanes` are the groups by which the
+    channels hear of it, `under_way` those that are being told, or may have been. Mutable: under the manager's lock, by the
+    book (the first four), the dispatcher and the outbox.
+    """
+
+    incident: Incident
+    flaps: Flaps | None = None
+    before: Incident | None = None
+    known_at: float = 0.0
+    acknowledgement: Acknowledgement | None = None
+    called_at: float | None = None
+    wake_at: float = float("inf")
+    repeats: dict[str, float] = field(default_factory=dict[str, float])
+    ledger: dict[str, LedgerEntry] = field(default_factory=dict[str, LedgerEntry])
+    lanes: dict[str, GroupKey] = field(default_factory=dict[str, GroupKey])
+    under_way: set[str] = field(default_factory=set[str])
+
+    @property
+    def key(self) -> AlertKey:
+        """Rule, collector and label group."""
+        return self.incident.key
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether somebody said they are on this incident."""
+        return self.acknowledgement is not None and self.acknowledgement.incident == self.incident.number
+
+    @property
+    def flapping(self) -> bool:
+        """Whether it goes on and off too fast to be told each time."""
+        return self.flaps is not None and self.flaps.flapping
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is over, and every channel has heard what it is to hear."""
+        over = self.incident.state is State.RESOLVED and not self.under_way
+        return over and all(entry.finished for entry in self.ledger.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One alert went from one state, or one severity, to another."""
+
+    case: Case
+    transition: Transition
+
+
+@dataclass(slots=True, eq=False)
+class _View:
+    """One rule in one collector: its alerts by label group, and when it last had data there, if it ever had."""
+
+    cases: dict[Labels, Case] = field(default_factory=dict[Labels, Case])
+    seen_at: float | None = None
+    groups: dict[Labels, None] = field(default_factory=dict[Labels, None])  # seen before, where no data is to alert
+    trouble: Trouble | None = None
+
 
 class AlertBook:
-    """Incidents by alert, silences and acknowledgements.
+    """Cases by alert, and troubles with data by cause.
 
     Mutable: all of it, under the manager's lock, by the evaluation on the loop and by people's calls from any thread.
     """
 
     def __init__(self) -> None:
-        self._incidents: dict[AlertKey, Incident] = {}
-        self._of_rule: dict[str, dict[AlertKey, None]] = {}  # in order of appearance
-        self._keys: dict[str, AlertKey] = {}
-        self._silences: list[Silence] = []
-        self._acknowledged: dict[AlertKey, Acknowledgement] = {}
+        self._views: dict[str, dict[str, _View]] = {}  # by rule and collector
+        self._cases: dict[str, Case] = {}  # by alert id
+        self._causes: dict[Cause, dict[tuple[str, str], Trouble]] = {}
 
-    def __iter__(self) -> Iterator[Incident]:
-        return iter(self._incidents.values())
+    def __iter__(self) -> Iterator[Case]:
+        return iter(tuple(self._cases.values()))
 
-    def judge(self, rule: AlertRule, evaluation: Evaluation, now: float) -> tuple[list[Incident], list[str]]:
-        """Take in what `rule` saw: give the incidents that people may have to hear of, and what was wrong in words."""
-        known = self._of_rule.get(rule.name, {})
-        heard_of: list[Incident] = []
-        wrong: list[str] = []
-        for key in dict.fromkeys((*known, *evaluation.readings)):
-            owner = self._keys.get(key.id, key)
-            if owner != key:
-                wrong.append(f"its alert {key.id!r} has the id of an alert of rule {owner.rule!r}; rename one of them")
+    def __len__(self) -> int:
+        return len(self._cases)
+
+    def find(self, alert_id: str) -> Case | None:
+        """Give the case of the alert called `alert_id`."""
+        return self._cases.get(alert_id)
+
+    def groups(self, rule: str, collector: str) -> Container[Labels]:
+        """Give the groups of a rule in a collector that have alerts."""
+        view = self._views.get(rule, {}).get(collector)
+        return () if view is None else view.cases
+
+    def of_rule(self, name: str) -> list[Case]:
+        """Give the cases of one rule."""
+        return [case for view in self._views.get(name, {}).values() for case in view.cases.values()]
+
+    def trouble(self, key: AlertKey) -> Trouble | None:
+        """Give what is wrong with the data by which the alert is judged; None where it is fresh."""
+        view = self._views.get(key.rule, {}).get(key.collector)
+        return None if view is None else view.trouble
+
+    # -- judging -------------------------------------------------------------------------------------------------------
+
+    def judge(self, rule: AlertRule, sightings: Sequence[Sighting], now: float, wrong: list[str]) -> Iterator[list[Change]]:
+        """Take in what `rule` saw, some alerts at a time, and give what has changed; `wrong` collects what is, in words."""
+        views = self._views.setdefault(rule.name, {})
+        gone = views.keys() - {sighting.collector for sighting in sightings}
+        for sighting in (*sightings, *map(Sighting, sorted(gone))):
+            view = views.setdefault(sighting.collector, _View())
+            if sighting.has_data:
+                view.seen_at = now
+            if view.cases or sighting.breaching or view.groups or rule.no_data is NoData.ALERT:
+                yield from self._judge_groups(rule, view, sighting, now, wrong)
+            if changes := self._note_trouble(rule, view, sighting, now):
+                yield changes
+
+    def _judge_groups(
+        self, rule: AlertRule, view: _View, sighting: Sighting, now: float, wrong: list[str]
+    ) -> Iterator[list[Change]]:
+        """Judge the groups whose state may change: those that have an alert, and those that breach."""
+        rest, worst = 0, rule.levels[0].severity
+        room = float("inf") if rule.max_alerts is None else rule.max_alerts - len(_open_groups(view))
+        changes: list[Change] = []
+        remembered = self._remember(rule, view, sighting)
+        for index, group in enumerate((*self._to_judge(view, sighting), *remembered), 1):
+            case, reading = view.cases.get(group), sighting.reading_of(group)
+            severity = rule.severity if group in remembered else sighting.breaching.get(group)
+            if severity is not None and (case is None or case.incident.state is State.RESOLVED):
+                if room <= 0:
+                    rest, worst = rest + 1, max(worst, severity, key=lambda one: one.rank)
+                    continue
+                room -= 1
+            if case is not None and self._was_removed(case, sighting):
+                changes += self._end(view, case, Reason.SERIES_REMOVED, now)
+                view.groups.pop(group, None)
+            else:
+                changes += self._step(rule, view, AlertKey(rule.name, sighting.collector, group), case, reading, now, wrong)
+            if index % AT_ONCE == 0:
+                yield changes
+                changes = []
+        if rule.max_alerts is not None and (rest or OVERFLOW in view.cases) and sighting.failed is None:
+            key = AlertKey(rule.name, sighting.collector, OVERFLOW)
+            over = _overflow_rule(rule, worst)
+            changes += self._step(over, view, key, view.cases.get(OVERFLOW), Value(float(rest)), now, wrong)
+        yield changes
+
+    @staticmethod
+    def _to_judge(view: _View, sighting: Sighting) -> list[Labels]:
+        known = [group for group in view.cases if group != OVERFLOW]
+        new = [group for group in sighting.breaching if not (view.cases and group in view.cases)]
+        if view.seen_at is None:  # nothing is missing where nothing ever was
+            new = [group for group in new if group not in sighting.missing]
+        return [*known, *new]
+
+    @staticmethod
+    def _remember(rule: AlertRule, view: _View, sighting: Sighting) -> dict[Labels, None]:
+        """Give the groups without an alert that had data and are not there any more, where that is to alert."""
+        if rule.no_data is not NoData.ALERT or sighting.failed is not None:
+            return {}
+        gone = {group: None for group in view.groups if group not in sighting.readings and group not in view.cases}
+        view.groups = {**dict.fromkeys(sighting.readings), **gone}
+        return gone
+
+    def _step(
+        self, rule: AlertRule, view: _View, key: AlertKey, case: Case | None, reading: Reading, now: float, wrong: list[str]
+    ) -> list[Change]:
+        if case is None and key.id in self._cases:
+            owner = self._cases[key.id].key.rule
+            wrong.append(f"its alert {key.id!r} has the id of an alert of rule {owner!r}; rename one of them")
+            return []
+        after, transition = step(rule, key, None if case is None else case.incident, reading, now)
+        if after is None:
+            if case is not None:
+                self._forget_pending(view, case)
+            return []
+        if case is None:
+            case = view.cases[key.group] = self._cases[key.id] = Case(after)
+        if isinstance(reading, Value | Empty):
+            case.known_at = now
+        return self._take(case, after, transition)
+
+    def _take(self, case: Case, after: Incident, transition: Transition | None) -> list[Change]:
+        case.incident = after
+        if transition is None:
+            return []
+        before, limit = transition.before, after.rule.flapping
+        if limit is None:
+            case.flaps = None
+        elif (before is not None and before.active) is not after.active:
+            flaps = case.flaps if case.flaps is not None and case.flaps.limit == limit else Flaps(limit)
+            case.flaps = flaps.changed(transition.at)
+        if before is not None and before.number != after.number:
+            case.before, case.called_at = before, None
+        if transition.raised:
+            case.acknowledgement = None
+        return [Change(case, transition)]
+
+    def _end(self, view: _View, case: Case, reason: Reason, now: float) -> list[Change]:
+        after, transition = end(case.incident, reason, now)
+        if after is None:
+            self._forget_pending(view, case)
+            return []
+        return self._take(case, after, transition)
+
+    def _forget_pending(self, view: _View, case: Case) -> None:
+        """Forget an incident that never fired; what came before it is what is known of the alert."""
+        if case.before is not None:
+            case.incident = case.before
+        else:
+            self._forget(view, case)
+
+    def _forget(self, view: _View, case: Case) -> None:
+        del view.cases[case.key.group], self._cases[case.key.id]
+
+    @staticmethod
+    def _was_removed(case: Case, sighting: Sighting) -> bool:
+        group = case.key.group
+        gone = isinstance(sighting.reading_of(group), Missing)
+        return gone and case.incident.active and sighting.removed_since(group, case.known_at)
+
+    # -- trouble with data ---------------------------------------------------------------------------------------------
+
+    def _note_trouble(self, rule: AlertRule, view: _View, sighting: Sighting, now: float) -> list[Change]:
+        """Keep what is wrong with the data; give the changes of the alerts about its cause."""
+        before, problem = view.trouble, _problem(rule, view, sighting)
+        if before is None and problem is None:
+            return []
+        changes: list[Change] = []
+        where = (rule.name, sighting.collector)
+        if before is not None and (problem is None or problem[0] != before.cause):
+            view.trouble = None
+            changes += self._forget_trouble(where, before, now)
+        if problem is not None:
+            cause, text = problem
+            if view.trouble is None:
+                patience = max(PATIENCE * rule.evaluation_interval, sighting.patience)
+                view.trouble = Trouble(cause, now, now + patience, text)
+            self._causes.setdefault(cause, {})[where] = view.trouble
+            changes += self._judge_cause(cause, now, told=now >= view.trouble.told_at)
+        return changes
+
+    def _forget_trouble(self, where: tuple[str, str], trouble: Trouble, now: float) -> list[Change]:
+        of_cause = self._causes.get(trouble.cause, {})
+        of_cause.pop(where, None)
+        if of_cause:
+            return self._judge_cause(trouble.cause, now, told=False)
+        self._causes.pop(trouble.cause, None)
+        return self._judge_cause(trouble.cause, now, told=True)
+
+    def _judge_cause(self, cause: Cause, now: float, *, told: bool) -> list[Change]:
+        """Judge the alert about a cause by the number of rules that it keeps from being judged."""
+        key, troubles = cause.key, self._causes.get(cause, {})
+        view = self._views.setdefault(BLIND, {}).setdefault(cause.collector, _View())
+        case = view.cases.get(key.group)
+        if not told and (case is None or not case.incident.active):
+            return []
+        text = next((trouble.text for trouble in troubles.values()), "")
+        rule = blind_rule(cause, text) if case is None or not case.incident.active else case.incident.rule
+        return self._step(rule, view, key, case, Value(float(len(troubles))), now, [])
+
+    # -- what ends otherwise -------------------------------------------------------------------------------------------
+
+    def remove_rule(self, name: str, now: float) -> list[Change]:
+        """End the incidents of a rule that was taken away."""
+        changes: list[Change] = []
+        for collector, view in self._views.get(name, {}).items():
+            changes += self._remove_view(name, collector, view, now)
+        return changes
+
+    def replace_rule(self, rule: AlertRule, now: float) -> list[Change]:
+        """End the incidents that the rule in its new form cannot have: of other collectors, or of other groups."""
+        changes: list[Change] = []
+        for collector, view in self._views.get(rule.name, {}).items():
+            applies = rule.enabled and rule.collector in (None, collector) and (rule.reading is None or collector == ASKED)
+            if not applies:
+                changes += self._remove_view(rule.name, collector, view, now)
                 continue
-            after, transition = step(rule, key, self._incidents.get(key), evaluation.reading_of(key), now)
-            self._put(key, after)
-            if after is not None and (after.active or transition is not None):
-                heard_of.append(after)
-            if transition is not None and transition.after.state is State.RESOLVED:
-                self._lift(key.id)
-        return heard_of, wrong
+            for case in tuple(view.cases.values()):
+                group = case.key.group
+                if group != OVERFLOW and frozenset(group) != frozenset(rule.group_by):
+                    changes += self._end(view, case, Reason.RULE_REMOVED, now)
+            view.groups.clear()
+        return changes
 
-    def remove_rule(self, name: str, now: float) -> list[Incident]:
-        """End the incidents of a rule that was taken away; give those that people may have to hear of."""
-        ended: list[Incident] = []
-        for key in list(self._of_rule.get(name, {})):
-            after, transition = remove(self._incidents[key], now)
-            self._put(key, after)
-            if after is not None and transition is not None:
-                ended.append(after)
-                self._lift(key.id)
-        return ended
+    def _remove_view(self, name: str, collector: str, view: _View, now: float) -> list[Change]:
+        changes: list[Change] = []
+        for case in tuple(view.cases.values()):
+            changes += self._end(view, case, Reason.RULE_REMOVED, now)
+        if view.trouble is not None:
+            changes += self._forget_trouble((name, collector), view.trouble, now)
+        view.seen_at = view.trouble = None
+        view.groups.clear()
+        return changes
 
     def freeze(self, now: float) -> None:
         """Take note that nobody judged until `now`: holds do not count that time."""
-        for key, incident in self._incidents.items():
-            if incident.state is not State.RESOLVED:
-                self._incidents[key] = freeze(incident, now)
+        for case in self:
+            if case.incident.state is not State.RESOLVED:
+                case.incident = freeze(case.incident, now)
 
-    def forget(self, now: float, keep: Collection[AlertKey]) -> None:
-        """Forget what has been resolved long enough, but for `keep`, and the silences that are over."""
-        for key, incident in list(self._incidents.items()):
-            if incident.resolved_at is not None and now - incident.resolved_at > KEPT_RESOLVED and key not in keep:
-                self._put(key, None)
-        self._silences = [silence for silence in self._silences if not silence.over(self.find(silence.alert_id), now)]
-        self._of_rule = {name: keys for name, keys in self._of_rule.items() if keys}
-
-    def find(self, alert_id: str) -> Incident | None:
-        """Give the present incident of the alert called `alert_id`."""
-        key = self._keys.get(alert_id)
-        return None if key is None else self._incidents.get(key)
-
-    def silence(self, alert_id: str, seconds: float | None, now: float, *, author: str, reason: str) -> None:
-        """Tell nobody about `alert_id` for `seconds`; None: until its present, or else its next, incident is over."""
-        until_resolved = seconds is None
-        ends_at = now + (NEXT_INCIDENT_LIMIT if seconds is None else seconds)
-        self._silences.append(Silence(alert_id, ends_at, until_resolved, author, reason))
-
-    def acknowledge(self, alert_id: str, *, author: str) -> bool:
-        """Stop the repeats of the alert's present incident; whether it has one."""
-        incident = self.find(alert_id)
-        if incident is None or incident.state is State.RESOLVED:
-            return False
-        self._acknowledged[incident.key] = Acknowledgement(incident.number, author)
-        return True
-
-    def silenced(self, incident: Incident, now: float) -> bool:
-        """Whether somebody asked not to be told of it now."""
-        return any(silence.covers(incident, now) for silence in self._silences)
-
-    def acknowledged(self, incident: Incident) -> bool:
-        """Whether somebody said they are on it."""
-        acknowledgement = self._acknowledged.get(incident.key)
-        return acknowledgement is not None and acknowledgement.incident == incident.number
-
-    def status(self, incident: Incident, now: float) -> AlertStatus:
-        """Give the one word for display."""
-        if incident.state is State.RESOLVED:
-            return AlertStatus.RESOLVED
-        if self.silenced(incident, now):
-            return AlertStatus.SILENCED
-        if self.acknowledged(incident):
-            return AlertStatus.ACKNOWLEDGED
-        return AlertStatus.FIRING if incident.active else AlertStatus.PENDING
-
-    def _put(self, key: AlertKey, incident: Incident | None) -> None:
-        if incident is None:
-            self._incidents.pop(key, None)
-            self._of_rule.get(key.rule, {}).pop(key, None)
-            self._keys.pop(key.id, None)
-            self._acknowledged.pop(key, None)
-            return
-        self._incidents[key] = incident
-        self._of_rule.setdefault(key.rule, {})[key] = None
-        self._keys[key.id] = key
-
-    def _lift(self, alert_id: str) -> None:
-        """End the silences that were to last until the alert is resolved."""
-        self._silences = [s for s in self._silences if not (s.until_resolved and s.alert_id == alert_id)]
+    def forget(self, now: float) -> list[Case]:
+        """Forget what has been resolved long enough, and of which everybody has heard, and give it."""
+        forgotten: list[Case] = []
+        for rule, views in tuple(self._views.items()):
+            for collector, view in tuple(views.items()):
+                for case in tuple(view.cases.values()):
+                    resolved_at = case.incident.resolved_at
+                    if resolved_at is not None and now - resolved_at > KEPT_RESOLVED and case.settled:
+                        self._forget(view, case)
+                        forgotten.append(case)
+                if not (view.cases or view.seen_at or view.trouble):
+                    del views[collector]
+            if not views:
+                del self._views[rule]
+        return forgotten
 
 
-def alert_of(incident: Incident, status: AlertStatus, wall_offset: float) -> Alert:
-    """Give the incident as people and channels see it."""
-    rule, group = incident.rule, incident.key.group
-    title = rule.annotations.get("summary") or rule.name.replace("_", " ").capitalize()
-    if group:
-        title = f"{title} ({', '.join(group.values())})"
+def _open_groups(view: _View) -> list[Labels]:
+    return [group for group, case in view.cases.items() if group != OVERFLOW and case.incident.state is not State.RESOLVED]
 
-    def wall(at: float | None) -> datetime | None:
-        return None if at is None else datetime.fromtimestamp(at + wall_offset, UTC)
 
-    return Alert(
-        incident.key.id,
+def _problem(rule: AlertRule, view: _View, sighting: Sighting) -> tuple[Cause, str] | None:
+    if sighting.has_data and not sighting.missing and not view.cases:
+        return None  # as nearly always
+    if sighting.failed is not None:
+        return Cause(sighting.collector, sighting.failed.kind), sighting.failed.error
+    if rule.no_data is not NoData.KEEP or view.seen_at is None:
+        return None
+    gone = [*sighting.missing, *(group for group in _open_groups(view) if group not in sighting.readings)]
+    if not (gone or sighting.seen):
+        gone = [NO_LABELS]  # all that there was, none of which had an alert
+    if all(sighting.removed_since(group, view.seen_at) for group in gone):
+        return None
+    return Cause(sighting.collector, MISSING), ""
+
+
+def _overflow_rule(rule: AlertRule, severity: AlertSeverity) -> AlertRule:
+    """Give the rule of the alert that stands for those past `max_alerts`: its value is how many they are."""
+    return AlertRule(
         rule.name,
-        rule.severity,
-        title,
-        rule.description,
-        labels={**rule.labels, **group},
-        annotations=dict(rule.annotations),
-        status=status,
-        incident=incident.number,
-        created_at=wall(incident.created_at),
-        fired_at=wall(incident.fired_at),
-        resolved_at=wall(incident.resolved_at),
-        value=incident.value,
-        peak=incident.peak,
-        threshold=rule.threshold,
+        f"More than {rule.max_alerts} alerts of one rule; this one stands for the rest. {rule.description}",
+        severity,
+        rule.metric_name or rule.name,
+        "> 0",
+        evaluation_interval=rule.evaluation_interval,
+        notification_interval=rule.notification_interval,
+        labels=rule.labels,
+        annotations=rule.annotations,
+        group_by=tuple(OVERFLOW),
+        hold=rule.hold,
+        keep_firing=rule.keep_firing,
     )

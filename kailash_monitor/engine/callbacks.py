@@ -5,6 +5,7 @@ import inspect
 from typing import Final, cast
 
 from kailash_monitor.engine.daemon import DaemonCalls, StillHanging
+from kailash_monitor.engine.task_group import cancellation_is_ours
 from kailash_monitor.metrics import CallbackSeries
 
 __all__ = ["CallbackSource"]
@@ -26,7 +27,8 @@ class CallbackSource:
             return
         try:
             async with asyncio.timeout(self._series.timeout):
-                answer = await self._answer()
+                with cancellation_is_ours():
+                    answer = await self._answer()
             self._series.answered(answer)
         except TimeoutError as error:
             late = TimeoutError(f"no answer within {self._series.timeout:g} s")

@@ -3,29 +3,33 @@
 import asyncio
 import logging
 import random
-import threading
 import uuid
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Final, Self
 
-from kailash_monitor.alerting.incident import Incident
+from kailash_monitor.alerting.audit import Entry
+from kailash_monitor.alerting.inhibition import Inhibition
+from kailash_monitor.alerting.route import Route, route_channels
 from kailash_monitor.channels import NotificationChannel, channel_name
 from kailash_monitor.channels.text import one_line
-from kailash_monitor.engine.book import AlertBook, alert_of
 from kailash_monitor.engine.completion import Completion
-from kailash_monitor.engine.evaluator import evaluate
+from kailash_monitor.engine.core import Core
+from kailash_monitor.engine.explanation import Explanation
+from kailash_monitor.engine.people import LONGEST, OpenSilence, People
 from kailash_monitor.engine.postman import Postman
-from kailash_monitor.engine.rulebook import RuleBook
 from kailash_monitor.engine.run import Run
 from kailash_monitor.engine.sampler import Sampler, interval_of
 from kailash_monitor.engine.scheduler import Scheduler
-from kailash_monitor.engine.status import Delivery, Health, RuleStatus, Untold
+from kailash_monitor.engine.status import Delivery, Health, RuleStatus, SilenceStatus, Untold
 from kailash_monitor.engine.task_group import TaskGroup, unmourned
+from kailash_monitor.engine.wakeup import Bell
 from kailash_monitor.errors import ChannelError, ConfigurationError, LifecycleError, RuleError
 from kailash_monitor.instrument.source import Source
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.model.alert import Alert
 from kailash_monitor.model.durations import Duration, parse_duration
+from kailash_monitor.model.matcher import Matchers, MatchersGiven
 from kailash_monitor.rules import AlertRule
 
 __all__ = ["AlertManager"]
@@ -33,10 +37,11 @@ __all__ = ["AlertManager"]
 FIRST_SAMPLES: Final = 1.0
 """Seconds that the first evaluation waits for the sources' first numbers."""
 
-HOUSEKEEPING: Final = 60.0
-"""Seconds between two rounds of forgetting what is over."""
-
 _logger = logging.getLogger("kailash_monitor.engine")
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex
 
 
 class AlertManager:
@@ -52,11 +57,20 @@ class AlertManager:
     not be. All methods may be called from any thread, but for `start` and `run`, which belong to a running event loop; in a
     program without one, use `kailash_monitor.blocking.AlertManager`.
 
-    `stop_timeout` is how long a stop waits for messages that are under way. What goes wrong while it runs (a rule, a
+    `stop_timeout` is how long a stop waits for messages that are under way. `new_id` and `luck` (a number from 0 to 1) are
+    the sources of message ids and of jitter, to be replaced in tests; `core` is what decides, for those who drive it
+    themselves, as the simulator does. What goes wrong while it runs (a rule, a
     channel, a source) is logged and counted, never raised; `failure` keeps what ended it, where something did.
     """
 
-    def __init__(self, registry: MetricsRegistry, *, stop_timeout: Duration = "5s") -> None:
+    def __init__(
+        self,
+        registry: MetricsRegistry,
+        *,
+        stop_timeout: Duration = "5s",
+        new_id: Callable[[], str] = _new_id,
+        luck: Callable[[], float] = random.random,
+    ) -> None:
         if not isinstance(registry, MetricsRegistry):
             raise ConfigurationError(
                 "AlertManager",
@@ -67,14 +81,20 @@ class AlertManager:
         self.failure: BaseException | None = None
         self._stop_timeout = _stop_timeout(stop_timeout)
         self._clock = registry.clock
-        self._lock = threading.RLock()  # guards the rulebook, the book, the postman's rounds and the scheduler's turns
-        self._rulebook = RuleBook()
         self._sampler = Sampler(registry)
-        self._book = AlertBook()
-        self._scheduler = Scheduler(self._clock, self._lock, self._judge, self._late)
-        self._postman = Postman(self._clock, self._lock, self._book, new_id=lambda: uuid.uuid4().hex, luck=random.random)
+        self._bell = Bell()
+        self.core: Final = Core(
+            registry,
+            new_id=new_id,
+            luck=luck,
+            ring=self._bell.ring,
+            troubled=self._sampler.troubled,
+        )
+        self._lock = self.core.lock
+        self._scheduler = Scheduler(self._clock, self.core, self._bell)
+        self._postman = Postman(self._clock, self.core)
+        self._people = People(self._clock, self.core, new_id)
         self._run: Run | None = None
-        self._tidied = self._clock.now()
 
     def __repr__(self) -> str:
         state = "running" if self.running else "not running"
@@ -86,7 +106,7 @@ class AlertManager:
     def rules(self) -> dict[str, AlertRule]:
         """The rules by name."""
         with self._lock:
-            return dict(self._rulebook.rules)
+            return dict(self.core.rulebook.rules)
 
     @property
     def notification_channels(self) -> list[NotificationChannel]:
@@ -94,31 +114,48 @@ class AlertManager:
         with self._lock:
             return list(self._postman.channels.values())
 
+    def channels_by_name(self) -> dict[str, NotificationChannel]:
+        """Give the channels by their names within this manager."""
+        with self._lock:
+            return self._postman.channels
+
     def add_rule(self, rule: AlertRule) -> None:
         """Take `rule` on; where the manager runs, it is evaluated at once.
 
         A RuleError where the name is taken, an alert of it would share its id with another rule's, or its condition does
         not fit the metric, or it is no AlertRule.
         """
-        if not isinstance(rule, AlertRule):
-            raise RuleError(
-                "AlertManager.add_rule",
-                seen=f"{rule!r} as a rule",
-                expected="an AlertRule; AlertRule.from_mapping makes one",
-            )
-        with self._lock:
-            self._rulebook.add(rule, self.metrics_registry.get_all_collectors())
-            if rule.enabled:
-                self._scheduler.add(rule.name, rule.evaluation_interval)
+        self.core.add_rule(_rule(rule, "add_rule"))
+
+    def replace_rule(self, rule: AlertRule) -> None:
+        """Put `rule` in the place of the one of its name, or take it on; where the manager runs, it is evaluated at once.
+
+        Its incidents go on, silenced and acknowledged as they are, and whoever was told of one is told its end. Only those
+        that the new rule cannot have, being of another collector or of other label groups, end at once. A RuleError as in
+        `add_rule`.
+        """
+        self.core.replace_rule(_rule(rule, "replace_rule"))
 
     def remove_rule(self, name: str) -> None:
         """Take the rule called `name` away. Its alerts end, and whoever was told of them is told so."""
+        self.core.remove_rule(name)
+
+    def enable_rule(self, name: str) -> None:
+        """Have the rule called `name` judged again. A RuleError where there is none."""
+        self._set_enabled(name, True)
+
+    def disable_rule(self, name: str) -> None:
+        """Have the rule called `name` judged no more. Its alerts end, as if it were removed."""
+        self._set_enabled(name, False)
+
+    def _set_enabled(self, name: str, enabled: bool) -> None:
         with self._lock:
-            if not self._rulebook.remove(name):
-                return
-            self._scheduler.remove(name)
-            now = self._clock.now()
-            self._postman.offer(self._book.remove_rule(name, now), now)
+            rule = self.core.rulebook.rules.get(name)
+            if rule is None:
+                known = ", ".join(map(repr, self.core.rulebook.rules)) or "none"
+                raise RuleError(f"rule {name!r}", field="name", seen="no rule of that name", expected=f"there are: {known}")
+            if rule.enabled is not enabled:
+                self.core.replace_rule(rule.enabled_as(enabled))
 
     def add_notification_channel(self, channel: NotificationChannel) -> None:
         """Take `channel` on. One without a name is called after its class, from the second of a kind with a number.
@@ -135,6 +172,33 @@ class AlertManager:
                     )
                 name = next(f"{name}-{n}" for n in range(2, len(taken) + 3) if f"{name}-{n}" not in taken)
             self._postman.add(name, channel)
+            self.core.dispatcher.add_channel(name)
+
+    def set_routes(self, root: Route) -> None:
+        """Tell along these routes from now on; without any, every channel is told of everything.
+
+        Who was told of an alert and is not reached any more is told that it is over, for them. The channels that are named
+        must be there: a ChannelError says which is not.
+        """
+        if not isinstance(root, Route):
+            raise ConfigurationError("AlertManager.set_routes", seen=f"{root!r} as routes", expected="a Route")
+        with self._lock:
+            missing = sorted(route_channels(root) - self._postman.channels.keys())
+            if missing:
+                known = ", ".join(map(repr, self._postman.channels)) or "none yet: add them first"
+                raise ChannelError(
+                    "routes", field="channels", seen=f"the unknown channel {missing[0]!r}", expected=f"there are: {known}"
+                )
+            self.core.dispatcher.set_routes(root)
+
+    def set_inhibitions(self, inhibitions: Iterable[Inhibition]) -> None:
+        """Have these say from now on which alerts need not be told while others fire."""
+        given = tuple(inhibitions)
+        for one in given:
+            if not isinstance(one, Inhibition):
+                raise ConfigurationError("AlertManager.set_inhibitions", seen=repr(one), expected="Inhibition objects")
+        with self._lock:
+            self.core.dispatcher.set_inhibitions(given)
 
     def add_source(self, source: Source) -> None:
         """Have `source` sampled every `source.every` seconds while the manager runs; its collector is registered.
@@ -225,9 +289,7 @@ class AlertManager:
     async def _serve(self, run: Run) -> None:
         if self.metrics_registry.observer is None:
             self.metrics_registry.observer = _log_report
-        with self._lock:
-            self._book.freeze(self._clock.now())
-            self._rulebook.forget_judgements()
+        self.core.begin()
         async with TaskGroup() as tasks:
             loops = [tasks.create_task(self._sampler.run())]
             await self._sampler.first_samples(FIRST_SAMPLES)
@@ -240,29 +302,6 @@ class AlertManager:
             await self._postman.drain(self._stop_timeout)
             postman.cancel()
 
-    def _judge(self, name: str, now: float) -> None:
-        """One tick of one rule: read, decide, have people told."""
-        rule = self._rulebook.rules.get(name)
-        if rule is None:
-            return
-        begun, own = self._clock.now(), self.metrics_registry.self_metrics
-        evaluation = evaluate(rule, self.metrics_registry.get_all_collectors(), now)
-        own.evaluations.observe((self._clock.now() - begun) * 1000.0)
-        if evaluation.failed:
-            own.failed.inc()
-        with self._lock:
-            if self._rulebook.rules.get(name) is not rule:
-                return  # taken away meanwhile
-            heard_of, wrong = self._book.judge(rule, evaluation, now)
-            self._postman.offer(heard_of, now)
-            self._rulebook.note(rule, evaluation, wrong, now)
-            if now - self._tidied >= HOUSEKEEPING:
-                self._tidied = now
-                self._book.forget(now, self._postman.alerts_under_way())
-
-    def _late(self, missed: int) -> None:
-        self.metrics_registry.self_metrics.late.inc(by=missed)
-
     # -- what there is to see ------------------------------------------------------------------------------------------
 
     @property
@@ -273,23 +312,34 @@ class AlertManager:
     def get_active_alerts(self) -> list[Alert]:
         """Give the alerts that fire, the silenced and the acknowledged ones included."""
         with self._lock:
-            return self._show([incident for incident in self._book if incident.active])
+            return self._people.show([case for case in self.core.book if case.incident.active])
 
     def get_all_alerts(self) -> list[Alert]:
         """Give all alerts: pending, firing, and those resolved in the last 15 minutes."""
         with self._lock:
-            return self._show(list(self._book))
-
-    def _show(self, incidents: list[Incident]) -> list[Alert]:
-        now = self._clock.now()
-        offset = self._clock.wall() - now
-        return [alert_of(incident, self._book.status(incident, now), offset) for incident in incidents]
+            return self._people.show(list(self.core.book))
 
     def rule_status(self) -> list[RuleStatus]:
         """Give every rule with what came of its last evaluation."""
         with self._lock:
             offset = self._clock.wall() - self._clock.now()
-            return self._rulebook.status(self._book, self._scheduler.turns, offset, running=self.running)
+            incidents = [case.incident for case in self.core.book]
+            return self.core.rulebook.status(incidents, self.core.agenda.turns, offset, running=self.running)
+
+    def explain(self, alert_id: str) -> Explanation | None:
+        """Say how an alert stands, what keeps it from being told, and why each channel was told or not; None: not known.
+
+        `print(manager.explain(id))` shows it in words.
+        """
+        return self._people.explain(alert_id, self.deliveries())
+
+    def audit(self) -> list[Entry]:
+        """Give what happened to alerts and why channels were told of them or not: the last 10,000 entries, oldest first.
+
+        Times are on the registry's timeline.
+        """
+        with self._lock:
+            return list(self.core.dispatcher.audit)
 
     def deliveries(self) -> list[Delivery]:
         """Give the last 200 attempts to tell a channel, oldest first."""
@@ -299,15 +349,15 @@ class AlertManager:
     def untold(self) -> list[Untold]:
         """Give what channels do not know yet: their messages wait, are under way or failed and will be tried again."""
         with self._lock:
-            return self._postman.untold()
+            return self.core.untold()
 
     def health(self) -> Health:
         """Say whether it does its work."""
         with self._lock:
             return Health(
                 running=self.running,
-                ready=self.running and self._rulebook.all_judged,
-                overdue=self._scheduler.overdue(self._clock.now()) if self.running else 0.0,
+                ready=self.running and self.core.rulebook.all_judged,
+                overdue=max(0.0, self._clock.now() - self.core.agenda.due) if self.running else 0.0,
                 failure=None if self.failure is None else f"{type(self.failure).__name__}: {self.failure}",
             )
 
@@ -315,23 +365,71 @@ class AlertManager:
 
     def silence_alert(
         self, alert_id: str, duration: Duration | None = None, *, author: str = "", reason: str = ""
-    ) -> Completion[None]:
+    ) -> Completion[str]:
         """Tell nobody that this alert fires, for `duration`; where left out, until its present incident is over.
 
         For an alert that does not fire: until its next incident is over, which must begin within a day. Whoever was told
-        that it fires is told when it is over all the same. A ConfigurationError where the duration is not above zero.
+        that it fires is told when it is over all the same. The result is the silence's id. A ConfigurationError where the
+        duration is not above zero.
         """
-        seconds = None if duration is None else parse_duration(duration)
-        if seconds is not None and seconds <= 0:
-            raise ConfigurationError("silence_alert", seen=f"the duration {duration!r}", expected="a duration above zero")
-        with self._lock:
-            self._book.silence(alert_id, seconds, self._clock.now(), author=author, reason=reason)
-        return Completion.of(None)
+        return Completion.of(self._people.silence_alert(alert_id, duration, author, reason).id)
+
+    def silence(
+        self,
+        matchers: MatchersGiven = None,
+        *,
+        duration: Duration = LONGEST,
+        starts_in: Duration = 0,
+        author: str = "",
+        reason: str = "",
+        **labels: str,
+    ) -> OpenSilence:
+        """Tell nobody of alerts with these labels, from now on for `duration` (a day), or until it is ended.
+
+            async with manager.silence(service="checkout", reason="deploy"):
+                await deploy()
+
+        `matchers` say more than equality: `'severity=~"info|warning"'`. Beside an alert's own labels there are `alertname`,
+        `collector` and `severity`. What comes new while it holds is silenced too. A ConfigurationError where it would match
+        everything.
+        """
+        return self._people.silence(_matchers(matchers, labels), duration, starts_in, author, reason)
+
+    def preview_silence(self, matchers: MatchersGiven = None, **labels: str) -> list[Alert]:
+        """Give the alerts, pending and firing, that such a silence would cover now."""
+        return self._people.matching(_matchers(matchers, labels))
+
+    def end_silence(self, silence_id: str) -> Completion[bool]:
+        """End a silence now; the result is whether it was there and not over. Who should know what fires is told."""
+        return Completion.of(self._people.end_silence(silence_id))
+
+    def silences(self) -> list[SilenceStatus]:
+        """Give the silences, the oldest first, the last thousand that are over included."""
+        return self._people.silences()
 
     def acknowledge_alert(self, alert_id: str, *, author: str = "") -> Completion[bool]:
-        """Say that somebody is on it: no repeats for this incident. The result is whether the alert is there."""
-        with self._lock:
-            return Completion.of(self._book.acknowledge(alert_id, author=author))
+        """Say that somebody is on it: no repeats and no further rungs for this incident, unless it becomes graver.
+
+        The result is whether the alert is there.
+        """
+        return Completion.of(self._people.acknowledge(alert_id, author))
+
+
+def _rule(rule: object, method: str) -> AlertRule:
+    if not isinstance(rule, AlertRule):
+        raise RuleError(
+            f"AlertManager.{method}", seen=f"{rule!r} as a rule", expected="an AlertRule; AlertRule.from_mapping makes one"
+        )
+    return rule
+
+
+def _matchers(given: MatchersGiven, labels: dict[str, str]) -> Matchers:
+    matchers = Matchers.of((*Matchers.of(given, where="silence"), *Matchers.of(labels, where="silence")), where="silence")
+    if matchers.matches_everything:
+        seen = f"the matchers {str(matchers)!r}" if matchers else "no label and no matcher"
+        expected = "one at least that does not match the empty string, such as service='checkout'"
+        raise ConfigurationError("silence", field="matchers", seen=seen, expected=expected)
+    return matchers
 
 
 def _stop_timeout(value: Duration) -> float:

@@ -1,26 +1,26 @@
 """The rulebook: the rules of one manager, and what came of their last evaluation."""
 
 import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from kailash_monitor.alerting.incident import Incident, State
+from kailash_monitor.alerting.trouble import BLIND
 from kailash_monitor.channels.text import one_line
-from kailash_monitor.engine.evaluator import Evaluation
-from kailash_monitor.engine.scheduler import Turn
+from kailash_monitor.engine.agenda import Turn
+from kailash_monitor.engine.evaluator import ASKED, Sighting
 from kailash_monitor.engine.status import RuleStatus
 from kailash_monitor.errors import RuleError
 from kailash_monitor.metrics import MetricsCollector
-from kailash_monitor.rules import AlertRule, Value, check_fits
+from kailash_monitor.rules import AlertRule, check_fits
 
 __all__ = ["RuleBook"]
 
 _logger = logging.getLogger("kailash_monitor.engine")
 
 
-@dataclass(slots=True)
-class _Judged:
+class _Judged(NamedTuple):
     """What came of a rule's last evaluation."""
 
     at: float
@@ -37,24 +37,49 @@ class RuleBook:
 
     def add(self, rule: AlertRule, collectors: Mapping[str, MetricsCollector]) -> None:
         """Take `rule` on; a RuleError where its name, an alert id or its condition is in the way."""
-        where = f"rule {rule.name!r}"
         if rule.name in self.rules:
-            raise RuleError(where, field="name", seen="a second rule of that name", expected="give it another name")
+            raise RuleError(
+                f"rule {rule.name!r}", field="name", seen="a second rule of that name", expected="give it another name"
+            )
+        self._check(rule, collectors)
+        self.rules[rule.name] = rule
+
+    def replace(self, rule: AlertRule, collectors: Mapping[str, MetricsCollector]) -> None:
+        """Put `rule` in the place of the one of its name, if there is one; a RuleError as in `add`."""
+        self._check(rule, collectors)
+        self.rules[rule.name] = rule
+        self._judged.pop(rule.name, None)
+
+    def _check(self, rule: AlertRule, collectors: Mapping[str, MetricsCollector]) -> None:
+        where = f"rule {rule.name!r}"
+        if rule.name == BLIND:
+            raise RuleError(
+                where, field="name", seen="the name of the alerts about unknown data", expected="give it another name"
+            )
         for name, collector in collectors.items():
-            metric = collector.get_metric(rule.metric_name)
-            if metric is not None and rule.collector in (None, name):
-                check_fits(rule, metric)
-        ids = _ids(rule, collectors)
-        for other in self.rules.values():
-            shared = ids & _ids(other, collectors)
-            if shared:
+            for metric_name in rule.metrics if rule.collector in (None, name) else ():
+                metric = collector.get_metric(metric_name)
+                if metric is not None:
+                    check_fits(rule, metric)
+        for alert_id in _ids(rule, collectors):
+            other = self._owner(alert_id, rule.name, collectors)
+            if other is not None:
                 raise RuleError(
                     where,
                     field="name",
-                    seen=f"the alert id {min(shared)!r}, which rule {other.name!r} uses as well",
+                    seen=f"the alert id {alert_id!r}, which rule {other!r} uses as well",
                     expected="ids are <rule>_<collector>: rename one of the rules",
                 )
-        self.rules[rule.name] = rule
+
+    def _owner(self, alert_id: str, name: str, collectors: Mapping[str, MetricsCollector]) -> str | None:
+        """Give another rule whose alerts can have that id: one of its beginnings up to an underscore."""
+        end = alert_id.find("_")
+        while end >= 0:
+            other = self.rules.get(alert_id[:end])
+            if other is not None and other.name != name and alert_id in _ids(other, collectors):
+                return other.name
+            end = alert_id.find("_", end + 1)
+        return None
 
     def remove(self, name: str) -> bool:
         """Take the rule called `name` away; whether there was one."""
@@ -70,14 +95,19 @@ class RuleBook:
         """Whether every enabled rule was evaluated since the start."""
         return all(name in self._judged for name, rule in self.rules.items() if rule.enabled)
 
-    def note(self, rule: AlertRule, evaluation: Evaluation, wrong: Iterable[str], now: float) -> None:
+    def note(self, rule: AlertRule, sightings: Sequence[Sighting], wrong: Sequence[str], now: float) -> None:
         """Keep what came of an evaluation; log what is wrong when it begins, and when it changes."""
-        error = "; ".join([*(f"{where}: {what}" for where, what in evaluation.failed.items()), *wrong]) or None
+        worst: float | None = None
+        failed: list[str] = []
+        for sighting in sightings:
+            if sighting.failed is not None:
+                failed.append(f"{sighting.collector}: {sighting.failed.error}")
+            elif worst is None or (sighting.worst is not None and (sighting.worst > worst) is rule.condition.wants_high):
+                worst = sighting.worst
+        error = "; ".join([*failed, *wrong]) if failed or wrong else None
         before = self._judged.get(rule.name)
         if error and (before is None or before.error != error):
             _logger.warning("rule %r cannot be judged: %s", rule.name, one_line(error))
-        values = [reading.value for reading in evaluation.readings.values() if isinstance(reading, Value)]
-        worst = (max if rule.condition.wants_high else min)(values, default=None)
         self._judged[rule.name] = _Judged(now, worst, error)
 
     def status(
@@ -108,6 +138,8 @@ class RuleBook:
 
 def _ids(rule: AlertRule, collectors: Iterable[str]) -> set[str]:
     """Give the ids the rule's alerts can have, label groups aside."""
+    if rule.reading is not None:
+        return {f"{rule.name}_{ASKED}"}
     return {f"{rule.name}_{name}" for name in (collectors if rule.collector is None else [rule.collector])}
 
 

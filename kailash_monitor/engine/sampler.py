@@ -8,10 +8,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
+from kailash_monitor.alerting.trouble import PATIENCE
 from kailash_monitor.channels.text import one_line
 from kailash_monitor.engine.callbacks import CallbackSource
 from kailash_monitor.engine.daemon import DaemonCalls, StillHanging
-from kailash_monitor.engine.task_group import TaskGroup
+from kailash_monitor.engine.evaluator import Outage
+from kailash_monitor.engine.task_group import TaskGroup, cancellation_is_ours
 from kailash_monitor.engine.wakeup import call_on
 from kailash_monitor.errors import ConfigurationError
 from kailash_monitor.instrument.source import Source
@@ -51,6 +53,7 @@ class Sampler:
         self._clock = registry.clock
         self._sources: list[tuple[Source, float]] = []
         self._first: list[asyncio.Event] = []
+        self._troubles: dict[int, str] = {}  # what is wrong with which source, by its identity
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: TaskGroup | None = None
 
@@ -58,6 +61,19 @@ class Sampler:
     def sources(self) -> list[Source]:
         """The sources, in order of adding."""
         return [source for source, _ in self._sources]
+
+    def troubled(self) -> dict[str, Outage]:
+        """Give the collectors whose numbers are not of now, since all their sources fail."""
+        if not self._troubles:
+            return {}
+        of_collector: dict[int, list[Source]] = {}
+        for source in self.sources:
+            of_collector.setdefault(id(source.collector), []).append(source)
+        return {
+            name: Outage(self._troubles[id(sources[0])], PATIENCE * max(source.every for source in sources))
+            for name, collector in self._registry.get_all_collectors().items()
+            if (sources := of_collector.get(id(collector))) and all(id(source) in self._troubles for source in sources)
+        }
 
     def add(self, source: Source, every: float) -> None:
         """Take a source on, to be sampled every so many seconds; at once where the sampler runs."""
@@ -78,6 +94,7 @@ class Sampler:
             self._registry.unwatch_callbacks(self._ask)
             self._loop = self._tasks = None
             self._first.clear()
+            self._troubles.clear()
 
     async def first_samples(self, seconds: float) -> None:
         """Wait until every source was asked once, at most `seconds`."""
@@ -107,16 +124,17 @@ class Sampler:
             try:
                 await _sample(source, threads, seconds)
             except StillHanging:
-                pass  # it was told when the call that hangs ran out of time
+                pass  # it is in trouble still, and it was told when the call that hangs ran out of time
             except Exception as error:  # the source's code, which may be the user's
                 seen = one_line(_reason(error, seconds))
                 if seen != trouble:
                     _logger.warning("source %r could not be sampled: %s", source.name, seen)
-                trouble = seen
+                trouble = self._troubles[id(source)] = seen
             else:
                 if trouble:
                     _logger.info("source %r is sampled again", source.name)
                 trouble = ""
+                self._troubles.pop(id(source), None)
             sampled.set()
             await asyncio.sleep(max(0.0, every - (self._clock.now() - begun)))
 
@@ -144,6 +162,7 @@ def _reason(error: Exception, seconds: float | None) -> str:
 async def _sample(source: Sampled, threads: DaemonCalls, seconds: float | None) -> None:
     if inspect.iscoroutinefunction(source.sample):
         async with asyncio.timeout(seconds):
-            await source.sample()
+            with cancellation_is_ours():
+                await source.sample()
     else:
         await threads.call(source.sample, seconds=seconds)

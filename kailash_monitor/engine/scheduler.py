@@ -1,140 +1,88 @@
-"""The scheduler: judges each rule at its own due times."""
+"""The scheduler: has the core do what is due, when it is due, with pauses for the host program."""
 
 import asyncio
-import heapq
+import inspect
 import logging
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+import math
 from typing import Final
 
 from kailash_monitor.clock import Clock
-from kailash_monitor.engine.grid import Grid
-from kailash_monitor.engine.wakeup import call_on
+from kailash_monitor.engine.core import Core
+from kailash_monitor.engine.daemon import DaemonCalls
+from kailash_monitor.engine.task_group import TaskGroup, cancellation_is_ours
+from kailash_monitor.engine.wakeup import Bell
+from kailash_monitor.rules import AlertRule
 
-__all__ = ["Scheduler", "Turn"]
+__all__ = ["BUDGET", "Scheduler"]
 
 BUDGET: Final = 0.005
-"""Seconds of judging without a pause for the host program: half of what a callback of ours may hold the loop."""
+"""Seconds of work without a pause for the host program: half of what a callback of ours may hold the loop."""
+
+READINGS_AT_ONCE: Final = 32
+"""Plain functions that rules read and that hang, each in a thread: more are not begun."""
 
 _logger = logging.getLogger("kailash_monitor.engine")
 
 
-@dataclass(slots=True)
-class Turn:
-    """When one rule is due, and how often it was. `late` counts due times that passed while the loop was held up."""
-
-    grid: Grid
-    due: float
-    evaluations: int = 0
-    late: int = 0
-
-
 class Scheduler:
-    """Calls `judge(name, now)` at the due times of each name, the first time at once.
+    """Runs the core's work and asks the rules' own readings. `run` belongs to one loop at a time; `bell` wakes it."""
 
-    A due time that has passed unseen is counted, told to `late`, and skipped. What `judge` raises is logged and changes
-    nothing for others. Mutable: `turns` and the heap, both guarded by the manager's lock; `run` belongs to one loop at a
-    time.
-    """
-
-    def __init__(
-        self,
-        clock: Clock,
-        lock: AbstractContextManager[object],
-        judge: Callable[[str, float], None],
-        late: Callable[[int], None] = lambda missed: None,
-    ) -> None:
-        self.turns: dict[str, Turn] = {}
+    def __init__(self, clock: Clock, core: Core, bell: Bell) -> None:
         self._clock = clock
-        self._lock = lock
-        self._judge = judge
-        self._late = late
-        self._heap: list[tuple[float, str]] = []
-        self._wake: asyncio.Event | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def add(self, name: str, interval: float) -> None:
-        """Take `name` on; it is due at once."""
-        with self._lock:
-            due = self._clock.now()
-            self.turns[name] = Turn(Grid.of(name, interval), due)
-            heapq.heappush(self._heap, (due, name))
-        self._notify()
-
-    def remove(self, name: str) -> None:
-        """Take `name` off; nothing happens where it is not there."""
-        with self._lock:
-            self.turns.pop(name, None)  # what the heap still holds of it is passed over
-
-    def overdue(self, now: float) -> float:
-        """Give by how many seconds the most urgent name is late, 0 where none is."""
-        with self._lock:
-            return max(0.0, now - min((turn.due for turn in self.turns.values()), default=now))
+        self._core = core
+        self._bell = bell
 
     async def run(self) -> None:
-        """Judge until cancelled. Every name is due at once."""
-        self._loop, self._wake = asyncio.get_running_loop(), asyncio.Event()
-        self._restart()
-        try:
-            while True:
-                await self._wait(self._wake)
-                await self._judge_due()
-        finally:
-            self._loop = self._wake = None
+        """Work until cancelled. Every rule is due at once."""
+        with self._core.lock:
+            self._core.agenda.restart(self._clock.now())
+        threads = DaemonCalls(READINGS_AT_ONCE)
+        with self._bell.hung():
+            async with TaskGroup() as readings:
+                while True:
+                    await self._work()
+                    while self._core.asks:
+                        rule = self._core.asks.popleft()
+                        readings.create_task(self._ask(rule, threads), name=f"kailash-monitor {rule.name}")
+                    await self._bell.wait(self._delay())
 
-    def _restart(self) -> None:
-        with self._lock:
-            now = self._clock.now()
-            for turn in self.turns.values():
-                turn.due = now
-            self._heap = [(now, name) for name in self.turns]  # equal times and names in order are a heap once sorted
-            self._heap.sort()
+    def _delay(self) -> float | None:
+        with self._core.lock:
+            due = self._core.due
+        return None if due == math.inf else due - self._clock.now()
 
-    async def _wait(self, wake: asyncio.Event) -> None:
-        with self._lock:
-            delay = self._heap[0][0] - self._clock.now() if self._heap else None
-        if delay is not None and delay <= 0:
-            return
-        try:
-            async with asyncio.timeout(delay):
-                await wake.wait()
-        except TimeoutError:
-            return
-        wake.clear()
-
-    async def _judge_due(self) -> None:
-        """Judge what is due, with a pause whenever the budget is used up."""
-        paused = self._clock.now()
-        while (due := self._next_due(self._clock.now())) is not None:
-            name, now = due
+    async def _work(self) -> None:
+        """Do what is due, with a pause whenever the budget is used up."""
+        begun = self._clock.now()
+        steps = self._core.work()
+        while True:
             try:
-                self._judge(name, now)
+                next(steps)
+            except StopIteration:
+                return
             except Exception:  # the top of the loop: one rule must not stop the others
-                _logger.exception("rule %r could not be judged", name)
-            if self._clock.now() - paused > BUDGET:
+                _logger.exception("a rule could not be judged")
+                steps = self._core.work()
+            if self._clock.now() - begun > BUDGET:
                 await asyncio.sleep(0)
-                paused = self._clock.now()
+                begun = self._clock.now()
 
-    def _next_due(self, now: float) -> tuple[str, float] | None:
-        """Take the most urgent name off the heap and put it back at its next due time."""
-        with self._lock:
-            while self._heap and self._heap[0][0] <= now:
-                due, name = heapq.heappop(self._heap)
-                turn = self.turns.get(name)
-                if turn is None or turn.due != due:
-                    continue  # removed, or added anew with another due time
-                missed = turn.grid.missed(due, now)
-                if missed:
-                    turn.late += missed
-                    self._late(missed)
-                turn.evaluations += 1
-                turn.due = turn.grid.after(now)
-                heapq.heappush(self._heap, (turn.due, name))
-                return name, now
-            return None
+    async def _ask(self, rule: AlertRule, threads: DaemonCalls) -> None:
+        """Ask a rule's own reading within its time; what it raises, and that it is late, is an answer too."""
+        answer: object
+        deadline = asyncio.timeout(rule.timeout)
+        try:
+            async with deadline:
+                with cancellation_is_ours():
+                    answer = await self._answer(rule, threads)
+        except Exception as error:  # the user's code
+            answer = error
+            if deadline.expired():  # else the TimeoutError is its own
+                self._core.registry.self_metrics.readings_late.inc()
+                answer = TimeoutError(f"no answer within {rule.timeout:g} s")
+        self._core.answer(rule, answer)
 
-    def _notify(self) -> None:
-        wake = self._wake
-        if wake is not None:
-            call_on(self._loop, wake.set)
+    async def _answer(self, rule: AlertRule, threads: DaemonCalls) -> object:
+        assert rule.reading is not None
+        given: object = rule.reading() if rule.awaits else await threads.call(rule.reading, seconds=None)
+        return await given if inspect.isawaitable(given) else given

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from kailash_monitor.alerting.silence import SilenceState
 from kailash_monitor.model.notice import Notice, NoticeKind
 from kailash_monitor.rules import AlertRule
 
-__all__ = ["Delivery", "Health", "RuleStatus", "Untold"]
+__all__ = ["Delivery", "Health", "RuleStatus", "SilenceStatus", "Untold"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,29 @@ class Delivery:
     outcome: str
     attempt: int
     why: str = ""
+
+    def about(self, alert_id: str) -> bool:
+        """Whether the message told of this alert, alone or among others."""
+        told = [item.alert.id for item in self.notice.items] or [self.notice.alert.id]
+        return alert_id in told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SilenceStatus:
+    """One silence: of one alert, by `alert_id`, or of all that `matchers` match. Times are aware datetimes in UTC.
+
+    `ends_at` is when it ended, where it did; with `until_resolved` it goes on beyond while its alert fires.
+    """
+
+    id: str
+    alert_id: str | None
+    matchers: str | None
+    state: SilenceState
+    starts_at: datetime
+    ends_at: datetime
+    until_resolved: bool
+    author: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,13 @@
 """The task group of the engine: asyncio's, but silent where the program drops its event loop."""
 
 import asyncio
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine, Generator, Iterator
+from contextlib import contextmanager
 from contextvars import Context
 from types import TracebackType
 from typing import Any, TypeVar
 
-__all__ = ["TaskGroup", "unmourned"]
+__all__ = ["TaskGroup", "cancellation_is_ours", "unmourned"]
 
 T = TypeVar("T")
 
@@ -18,6 +19,21 @@ def unmourned(task: asyncio.Task[T]) -> asyncio.Task[T]:
     """
     task._log_destroy_pending = False  # type: ignore[attr-defined]  # not in the stubs, and the same since Python 3.4
     return task
+
+
+@contextmanager
+def cancellation_is_ours() -> Iterator[None]:
+    """Let through what cancels the running task; a CancelledError that foreign code raises by itself is a RuntimeError.
+
+    What it awaited was cancelled, and not who awaits it: a loop that took it for its own end would be gone in silence.
+    """
+    try:
+        yield
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise RuntimeError("what it awaited was cancelled") from None
 
 
 class TaskGroup(asyncio.TaskGroup):

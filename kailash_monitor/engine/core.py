@@ -1,0 +1,301 @@
+"""The core: all that decides, put together without an event loop.
+
+Whoever drives it (the manager on a loop, the simulator on a clock moved by hand) calls `work` when something is `due`, makes
+the attempts that the outbox begins, and asks what `asks` holds.
+"""
+
+import logging
+import math
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Final
+from weakref import WeakMethod
+
+from kailash_monitor.alerting.audit import Remark
+from kailash_monitor.channels.text import one_line
+from kailash_monitor.engine.agenda import Agenda
+from kailash_monitor.engine.book import AlertBook, Change
+from kailash_monitor.engine.dispatcher import Dispatcher
+from kailash_monitor.engine.evaluator import ASKED, Outage, Sighting, evaluate, sighting_of
+from kailash_monitor.engine.outbox import Outbox
+from kailash_monitor.engine.rulebook import RuleBook
+from kailash_monitor.engine.status import Untold
+from kailash_monitor.metrics import MetricsRegistry
+from kailash_monitor.model.durations import format_duration
+from kailash_monitor.model.notice import NoticeKind
+from kailash_monitor.model.reason import KIND_OF
+from kailash_monitor.rules import AlertRule
+
+__all__ = ["Core"]
+
+HOUSEKEEPING: Final = 60.0
+"""Seconds between two rounds of forgetting what is over."""
+
+AFTER_WRITE: Final = 0.02
+"""Seconds between two judgements that recordings ask for."""
+
+RECORDED_EVERY: Final = 10.0
+"""Seconds between two recordings of how long evaluations took."""
+
+STEP: Final = 1.0
+"""Seconds by which the wall clock may drift from the timeline between two looks before it is said to have been set."""
+
+_logger = logging.getLogger("kailash_monitor.engine")
+
+
+class Core:
+    """Rules, alerts, and what is to be told of them.
+
+    `lock` guards all that changes here. `ring` is called, from any thread, when something may be due sooner than was said.
+    `troubled` gives the collectors whose sources give no numbers, and why.
+    """
+
+    def __init__(
+        self,
+        registry: MetricsRegistry,
+        *,
+        new_id: Callable[[], str],
+        luck: Callable[[], float],
+        ring: Callable[[], None] = lambda: None,
+        troubled: Callable[[], Mapping[str, Outage]] = dict,
+    ) -> None:
+        self.registry: Final = registry
+        self.lock: Final = threading.RLock()
+        self.rulebook: Final = RuleBook()
+        self.agenda: Final = Agenda()
+        self.book: Final = AlertBook()
+        self.outbox: Final = Outbox(new_id=new_id, luck=luck)
+        self.asks: Final[deque[AlertRule]] = deque()
+        """Rules whose own reading is to be asked for; the answer goes to `answer`."""
+        self._clock = registry.clock
+        self.dispatcher: Final = Dispatcher(self._clock, self.book, self.outbox, ring)
+        self._ring = ring
+        self._troubled = troubled
+        self._asking: dict[str, AlertRule] = {}  # rules whose own reading has not answered yet
+        self._answers: deque[tuple[AlertRule, object]] = deque()
+        self._written: set[str] = set()  # rules whose metric was recorded since they were last judged
+        self._watched: dict[str, list[Callable[[], None]]] = {}  # what ends it, by rule
+        self._durations: list[float] = []  # of evaluations, in milliseconds, since they were last recorded
+        self._recorded = -math.inf
+        self._tidied = self._clock.now()
+        self._offset = self._clock.wall() - self._clock.now()
+        self._suspended = self._clock.suspended()
+
+    # -- rules ---------------------------------------------------------------------------------------------------------
+
+    def add_rule(self, rule: AlertRule) -> None:
+        """Take `rule` on; it is judged at once. A RuleError where it cannot be."""
+        with self.lock:
+            self.rulebook.add(rule, self.registry.get_all_collectors())
+            self._schedule(rule)
+
+    def replace_rule(self, rule: AlertRule) -> None:
+        """Put `rule` in the place of the one of its name. Its incidents go on, but for those that it cannot have."""
+        with self.lock:
+            self.rulebook.replace(rule, self.registry.get_all_collectors())
+            self._unwatch(rule.name)
+            self.agenda.remove(rule.name)
+            now = self._clock.now()
+            self._take(self.book.replace_rule(rule, now), now)
+            self._schedule(rule)
+
+    def remove_rule(self, name: str) -> None:
+        """Take the rule called `name` away. Its incidents end."""
+        with self.lock:
+            if not self.rulebook.remove(name):
+                return
+            self._unwatch(name)
+            self.agenda.remove(name)
+            now = self._clock.now()
+            self._take(self.book.remove_rule(name, now), now)
+
+    def _schedule(self, rule: AlertRule) -> None:
+        if not rule.enabled:
+            return
+        self.agenda.add(rule.name, rule.evaluation_interval, self._clock.now())
+        if rule.on_write:
+            self._watch(rule)
+        self._ring()
+
+    # -- work ----------------------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Take note that nobody judged until now: holds do not count that time, and every rule is due."""
+        with self.lock:
+            now = self._clock.now()
+            self.book.freeze(now)
+            self.rulebook.forget_judgements()
+            self.agenda.restart(now)
+            self._asking.clear()
+            self.asks.clear()
+            self._answers.clear()
+
+    @property
+    def due(self) -> float:
+        """When there is something to do next; infinity for nothing."""
+        if self._answers:
+            return -math.inf
+        self._hasten_written()
+        return min(self.agenda.due, self.dispatcher.due)
+
+    def work(self) -> Iterator[None]:
+        """Do what is due, in steps of a few milliseconds at most: telling first, then what was asked for, then rules."""
+        with self.lock:
+            self._watch_time(self._clock.now())
+        while True:
+            taken: tuple[str, int] | None = None
+            with self.lock:
+                now = self._clock.now()
+                considered = self.dispatcher.consider_next(now)
+                if not considered and not self._answers:
+                    self._hasten_written()
+                    taken = self.agenda.take(now)
+                    if taken is None:
+                        return
+            if taken is not None:
+                yield from self._judge(*taken, now)
+            elif not considered:
+                rule, answer = self._answers.popleft()
+                if self._asking.get(rule.name) is rule:
+                    del self._asking[rule.name]
+                yield from self._take_in(rule, [sighting_of(rule, self.book.groups(rule.name, ASKED), answer)], now)
+            yield
+
+    def _hasten_written(self) -> None:
+        for name in tuple(self._written) if self._written else ():
+            turn = self.agenda.turns.get(name)
+            if turn is not None and turn.last > -math.inf:  # else it is due at once anyway
+                self.agenda.hasten(name, turn.last + AFTER_WRITE)
+
+    def answer(self, rule: AlertRule, answer: object) -> None:
+        """Take in what a rule's own reading answered; an exception is an error."""
+        self._answers.append((rule, answer))
+        self._ring()
+
+    def _judge(self, name: str, missed: int, now: float) -> Iterator[None]:
+        """Judge one rule that is due: read, decide, have people told."""
+        own, rule = self.registry.self_metrics, self.rulebook.rules.get(name)
+        if missed:
+            own.late.inc(by=missed)
+        if rule is None:
+            return
+        self._written.discard(name)
+        if rule.reading is not None:
+            self._ask(rule)
+            return
+        sightings: list[Sighting] = []
+        begun, spent = self._clock.now(), 0.0
+        collectors, known = self.registry.get_all_collectors(), partial(self.book.groups, rule.name)
+        for _ in evaluate(rule, collectors, self._troubled(), known, sightings, now):
+            spent += self._clock.now() - begun
+            yield
+            begun = self._clock.now()
+        self._note_duration((spent + self._clock.now() - begun) * 1000.0, now)
+        yield from self._take_in(rule, sightings, now)
+
+    def _note_duration(self, milliseconds: float, now: float) -> None:
+        """Record the durations of evaluations, some together: to open a new second for each costs as much as a judgement."""
+        if milliseconds:  # a clock that stands still measures nothing
+            self._durations.append(milliseconds)
+        if now - self._recorded >= RECORDED_EVERY:
+            self._recorded = now
+            for duration in self._durations:
+                self.registry.self_metrics.evaluations.observe(duration)
+            self._durations.clear()
+
+    def _ask(self, rule: AlertRule) -> None:
+        """Have the rule's own reading asked, unless it has not answered yet."""
+        if self._asking.get(rule.name) is rule:
+            self.registry.self_metrics.late.inc()
+            return
+        self._asking[rule.name] = rule
+        self.asks.append(rule)
+
+    def _take_in(self, rule: AlertRule, sightings: list[Sighting], now: float) -> Iterator[None]:
+        wrong: list[str] = []
+        if [sighting for sighting in sightings if sighting.failed is not None]:
+            self.registry.self_metrics.failed.inc()
+        steps = self.book.judge(rule, sightings, now, wrong)
+        while True:
+            with self.lock:
+                if self.rulebook.rules.get(rule.name) is not rule:
+                    return  # taken away, or replaced, meanwhile
+                changes = next(steps, None)
+                if changes is None:
+                    break
+                self._take(changes, now)
+            yield
+        with self.lock:
+            self.rulebook.note(rule, sightings, wrong, now)
+            if rule.on_write:
+                for case in self.book.of_rule(rule.name):
+                    if case.incident.ends_in is not None:
+                        self.agenda.hasten(rule.name, case.incident.ends_in)
+            if now - self._tidied >= HOUSEKEEPING:
+                self._tidied = now
+                self.dispatcher.forget(self.book.forget(now), now)
+
+    def _take(self, changes: list[Change], now: float) -> None:
+        for change in changes:
+            self.dispatcher.changed(change, now)
+
+    def untold(self) -> list[Untold]:
+        """Give what the channels are still to be told; a repeat tells nothing new."""
+        found: list[Untold] = []
+        with self.lock:
+            now = self._clock.now()
+            for lane in self.outbox.lanes():
+                kinds = {part.case: part.kind for part in lane.parts if lane.message is not None}
+                for case in lane.members:
+                    kind = KIND_OF.get(self.dispatcher.reason(case, lane.channel, now))
+                    kinds |= {} if kind is None else {case: kinds.get(case, kind)}
+                found += [
+                    Untold(channel=lane.channel, alert_id=case.key.id, kind=kind)
+                    for case, kind in kinds.items()
+                    if kind is not NoticeKind.REPEAT
+                ]
+        return found
+
+    # -- what comes between --------------------------------------------------------------------------------------------
+
+    def _watch(self, rule: AlertRule) -> None:
+        """Hear of recordings into the rule's metrics, in every collector it applies to, now and later."""
+        wrote = WeakMethod(self._wrote)  # the registry may outlive this core
+
+        def hook() -> None:
+            note = wrote()
+            if note is not None:
+                note(rule.name)
+
+        for metric in rule.metrics:
+            self.registry.watch(rule.collector, metric, hook)
+        self._watched[rule.name] = [partial(self.registry.unwatch, rule.collector, metric, hook) for metric in rule.metrics]
+
+    def _unwatch(self, rule_name: str) -> None:
+        for unwatch in self._watched.pop(rule_name, ()):
+            unwatch()
+
+    def _wrote(self, name: str) -> None:
+        """Take note of a recording, on the thread that made it."""
+        if name not in self._written:
+            self._written.add(name)
+            self._ring()
+
+    def _watch_time(self, now: float) -> None:
+        """Say so where the wall clock was set (mute times follow it) or the machine was suspended (windows count that)."""
+        offset, suspended = self._clock.wall() - now, self._clock.suspended()
+        if suspended - self._suspended > STEP:
+            self._remark(now, f"the machine was suspended for {format_duration(round(suspended - self._suspended))}")
+        elif abs(offset - self._offset) > STEP:
+            way = "forward" if offset > self._offset else "back"
+            self._remark(now, f"the wall clock was set {way} by {format_duration(round(abs(offset - self._offset), 1))}")
+        else:
+            return
+        self._offset, self._suspended = offset, suspended
+        self.dispatcher.reconsider(self.book)
+
+    def _remark(self, now: float, what: str) -> None:
+        self.dispatcher.audit.add(Remark(now, "", what))
+        _logger.warning("%s", one_line(what))

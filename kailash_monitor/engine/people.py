@@ -1,0 +1,245 @@
+"""People: what they say about alerts, and what they are shown of them."""
+
+from collections.abc import Callable, Generator
+from types import TracebackType
+from typing import Any, Final, Self
+
+from kailash_monitor.alerting.audit import Entry
+from kailash_monitor.alerting.incident import State
+from kailash_monitor.alerting.ledger import Heard
+from kailash_monitor.alerting.silence import NEXT_INCIDENT_LIMIT, Acknowledgement, Silence
+from kailash_monitor.clock import Clock
+from kailash_monitor.engine.book import Case
+from kailash_monitor.engine.core import Core
+from kailash_monitor.engine.explanation import ChannelStory, Explanation
+from kailash_monitor.engine.status import Delivery, SilenceStatus
+from kailash_monitor.engine.wording import alert_of, wall_time
+from kailash_monitor.errors import ConfigurationError
+from kailash_monitor.model.alert import Alert, AlertStatus
+from kailash_monitor.model.durations import Duration, parse_duration
+from kailash_monitor.model.matcher import NO_MATCHERS, Matchers
+
+__all__ = ["OpenSilence", "People"]
+
+LONGEST: Final = "24h"
+"""How long a silence lasts that nobody ends: what is forgotten must not hide the trouble of tomorrow."""
+
+
+class OpenSilence:
+    """A silence that holds already; leaving it as a context (`async with` or `with`) ends it, and so does `end`.
+
+    It may be awaited and need not be.
+    """
+
+    def __init__(self, silence_id: str, end: Callable[[], object]) -> None:
+        self.id: Final = silence_id
+        self._end = end
+
+    def end(self) -> None:
+        """End it now; nothing where it is over."""
+        self._end()
+
+    def __await__(self) -> Generator[Any, Any, Self]:  # Any: what a coroutine yields is asyncio's
+        async def held() -> Self:
+            return self
+
+        return held().__await__()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.end()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
+
+    def __repr__(self) -> str:
+        return f"<OpenSilence {self.id}>"
+
+
+class People:
+    """Silences, acknowledgements and explanations of one core; under its lock, from any thread."""
+
+    def __init__(self, clock: Clock, core: Core, new_id: Callable[[], str]) -> None:
+        self._clock = clock
+        self._core = core
+        self._book = core.book
+        self._dispatcher = core.dispatcher
+        self._new_id = new_id
+
+    # -- what they say -------------------------------------------------------------------------------------------------
+
+    def silence_alert(self, alert_id: str, duration: Duration | None, author: str, reason: str) -> Silence:
+        """Tell nobody that this alert fires; without a duration, until its present, or its next, incident is over."""
+        until_resolved = duration is None
+        seconds = NEXT_INCIDENT_LIMIT if duration is None else _seconds("silence_alert", duration)
+        return self._put(
+            lambda silence_id, now: Silence(
+                silence_id,
+                starts_at=now,
+                ends_at=now + seconds,
+                alert_id=alert_id,
+                until_resolved=until_resolved,
+                author=author,
+                reason=reason,
+                created_at=now,
+            )
+        )
+
+    def silence(self, matchers: Matchers, duration: Duration, starts_in: Duration, author: str, reason: str) -> OpenSilence:
+        """Tell nobody that any alert fires which these match."""
+        seconds, delay = _seconds("silence", duration), _seconds("silence", starts_in, zero=True)
+        silence = self._put(
+            lambda silence_id, now: Silence(
+                silence_id,
+                starts_at=now + delay,
+                ends_at=now + delay + seconds,
+                matchers=matchers,
+                author=author,
+                reason=reason,
+                created_at=now,
+            )
+        )
+        return OpenSilence(silence.id, lambda: self.end_silence(silence.id))
+
+    def _put(self, make: Callable[[str, float], Silence]) -> Silence:
+        with self._core.lock:
+            silence = make(self._new_id(), self._clock.now())
+            self._dispatcher.put_silence(silence)
+            return silence
+
+    def end_silence(self, silence_id: str) -> bool:
+        """End a silence now; whether it was there and not over."""
+        with self._core.lock:
+            silence, now = self._dispatcher.policy.silences.get(silence_id), self._clock.now()
+            if silence is None or silence.over(now, active=self._active(silence)):
+                return False
+            self._dispatcher.put_silence(silence.ended(now))
+            return True
+
+    def acknowledge(self, alert_id: str, author: str) -> bool:
+        """Say that somebody is on the present incident; whether there is one."""
+        with self._core.lock:
+            case, now = self._book.find(alert_id), self._clock.now()
+            if case is None or case.incident.state is State.RESOLVED:
+                return False
+            case.acknowledgement = Acknowledgement(case.incident.number, author, now)
+            self._dispatcher.reconsider([case])
+            return True
+
+    # -- what they are shown -------------------------------------------------------------------------------------------
+
+    def matching(self, matchers: Matchers) -> list[Alert]:
+        """Give the alerts, pending and firing, that a silence with these matchers would cover now."""
+        with self._core.lock:
+            live = [case for case in self._book if case.incident.state is not State.RESOLVED]
+            return self.show([case for case in live if matchers.matches(case.incident.target)])
+
+    def show(self, cases: list[Case]) -> list[Alert]:
+        """Give the alerts of these cases as people see them."""
+        now = self._clock.now()
+        offset = self._clock.wall() - now
+        return [alert_of(case.incident, self._status(case, now), offset) for case in cases]
+
+    def silences(self) -> list[SilenceStatus]:
+        """Give the silences, the oldest first, those that are over included."""
+        with self._core.lock:
+            now = self._clock.now()
+            offset = self._clock.wall() - now
+            return [self._silence_status(silence, now, offset) for silence in self._dispatcher.policy.silences.values()]
+
+    def _silence_status(self, silence: Silence, now: float, offset: float) -> SilenceStatus:
+        return SilenceStatus(
+            id=silence.id,
+            alert_id=silence.alert_id,
+            matchers=None if silence.matchers == NO_MATCHERS else str(silence.matchers),
+            state=silence.state(now, self._active(silence)),
+            starts_at=wall_time(silence.starts_at, offset),
+            ends_at=wall_time(silence.ends_at if silence.ended_at is None else silence.ended_at, offset),
+            until_resolved=silence.until_resolved,
+            author=silence.author,
+            reason=silence.reason,
+        )
+
+    def _active(self, silence: Silence) -> bool:
+        case = self._book.find(silence.alert_id or "")
+        return case is not None and case.incident.active
+
+    def _status(self, case: Case, now: float) -> AlertStatus:
+        """Give the one word for display."""
+        incident = case.incident
+        if incident.state is State.RESOLVED:
+            return AlertStatus.RESOLVED
+        labels, alert_id = incident.target, incident.key.id
+        silences = self._dispatcher.policy.silences.values()
+        if any(silence.covers(alert_id, labels, active=incident.active, now=now) for silence in silences):
+            return AlertStatus.SILENCED
+        if case.acknowledged:
+            return AlertStatus.ACKNOWLEDGED
+        return AlertStatus.FIRING if incident.active else AlertStatus.PENDING
+
+    def explain(self, alert_id: str, deliveries: list[Delivery]) -> Explanation | None:
+        """Say how an alert stands and why each channel was told or not; None where it is not known."""
+        with self._core.lock:
+            case = self._book.find(alert_id)
+            if case is None:
+                return None
+            now = self._clock.now()
+            offset = self._clock.wall() - now
+            standing, trouble = self._dispatcher.standing(case, now), self._book.trouble(case.key)
+            names = dict.fromkeys((*standing.addresses, *case.ledger))
+            return Explanation(
+                alert=self.show([case])[0],
+                state=case.incident.state.value,
+                data="fresh" if trouble is None else f"{trouble.cause.kind} {trouble.text}".rstrip(),
+                unknown_since=None if trouble is None else wall_time(trouble.since, offset),
+                suppressed=standing.suppressed,
+                suppressed_by=standing.by,
+                suppressed_until=wall_time(standing.until, offset)
+                if standing.suppressed and standing.until < 1e300
+                else None,
+                acknowledged_by=case.acknowledgement.author if case.acknowledged and case.acknowledgement else None,
+                flapping=case.flapping,
+                channels=tuple(self._story(case, name, deliveries, now, offset) for name in names),
+                history=tuple(self._history(alert_id)),
+                wall_offset=offset,
+            )
+
+    def _story(self, case: Case, channel: str, deliveries: list[Delivery], now: float, offset: float) -> ChannelStory:
+        entry, lane = case.ledger.get(channel), self._core.outbox.find(channel, case.lanes.get(channel))
+        address = self._dispatcher.standing(case, now).addresses.get(channel)
+        waits = lane is not None and case in lane.members
+        told_at = None if entry is None else entry.told_at
+        mine = [one for one in deliveries if one.channel == channel and one.about(case.key.id)]
+        return ChannelStory(
+            channel=channel,
+            reason=self._dispatcher.reason(case, channel, now),
+            heard=Heard.UNTOLD if entry is None else entry.heard,
+            route=None if address is None else (address.group.route or "root"),
+            group=None if address is None else str(address.group),
+            next_flush=wall_time(max(lane.next_at, now), offset)
+            if waits and lane is not None and lane.next_at < 1e300
+            else None,
+            last_told=None if told_at is None else wall_time(told_at, offset),
+            muted_by=None if address is None else address.muted_by or None,
+            attempts=tuple(mine),
+        )
+
+    def _history(self, alert_id: str) -> list[Entry]:
+        return [entry for entry in self._dispatcher.audit if entry.alert_id == alert_id]
+
+
+def _seconds(what: str, duration: Duration, *, zero: bool = False) -> float:
+    try:
+        seconds = parse_duration(duration)
+    except ValueError as error:
+        raise ConfigurationError(what, field="duration", seen=f"the duration {error}", expected="a duration") from None
+    if seconds < 0 or (seconds == 0 and not zero):
+        raise ConfigurationError(what, field="duration", seen=f"the duration {duration!r}", expected="a duration above zero")
+    return seconds

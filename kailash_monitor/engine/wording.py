@@ -1,0 +1,80 @@
+"""Wording: incidents and messages as people and channels see them."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from kailash_monitor.alerting.incident import Incident
+from kailash_monitor.alerting.ledger import LedgerEntry, missed
+from kailash_monitor.alerting.standing import GroupKey
+from kailash_monitor.model.alert import Alert, AlertStatus
+from kailash_monitor.model.labels import NO_LABELS
+from kailash_monitor.model.notice import Item, Notice, NoticeKind
+
+__all__ = ["alert_of", "digest", "extra_of", "wall_time"]
+
+
+def alert_of(incident: Incident, status: AlertStatus, wall_offset: float) -> Alert:
+    """Give the incident as people and channels see it; wall-clock time is its own plus `wall_offset`."""
+    rule, group = incident.rule, incident.key.group
+    title = rule.annotations.get("summary") or rule.name.replace("_", " ").capitalize()
+    if group:
+        title = f"{title} ({', '.join(group.values())})"
+    return Alert(
+        incident.key.id,
+        rule.name,
+        incident.severity,
+        title,
+        rule.description,
+        labels=dict(incident.labels),
+        annotations=dict(rule.annotations),
+        status=status,
+        incident=incident.number,
+        created_at=wall_time(incident.created_at, wall_offset),
+        fired_at=_wall(incident.fired_at, wall_offset),
+        resolved_at=_wall(incident.resolved_at, wall_offset),
+        value=incident.value,
+        peak=incident.peak,
+        threshold=next((level.threshold for level in rule.levels if level.severity is incident.severity), rule.threshold),
+    )
+
+
+def extra_of(entry: LedgerEntry, kind: NoticeKind, wall_offset: float) -> dict[str, object]:
+    """Give what else there is to say in a message of this kind, for its context."""
+    extra: dict[str, object] = {"condition": str(entry.about.rule.condition)}
+    if kind is NoticeKind.MISSED and (sum_up := missed(entry)) is not None:
+        extra |= {
+            "missed": sum_up.count,
+            "first_fired_at": wall_time(sum_up.first_fired_at, wall_offset).isoformat(),
+            "last_resolved_at": wall_time(sum_up.last_resolved_at, wall_offset).isoformat(),
+        }
+    return extra
+
+
+def digest(message_id: str, key: GroupKey, items: Sequence[Item], sent_at: float, extra: dict[str, object]) -> Notice:
+    """Give one notice about several alerts of a group; they stand in it as they come."""
+    firing = [item.alert for item in items if item.alert.status is AlertStatus.FIRING]
+    counted = [(len(firing), "firing"), (len(items) - len(firing), "resolved")]
+    title = f"{len(items)} alerts: {', '.join(f'{count} {word}' for count, word in counted if count)}"
+    gravest = max((item.alert.severity for item in items if not firing or item.alert in firing), key=lambda one: one.rank)
+    labels = key.labels or NO_LABELS
+    summary = Alert(
+        str(key),
+        str(key),
+        gravest,
+        title,
+        "; ".join(dict.fromkeys(item.alert.title for item in items)),
+        labels=dict(labels),
+        status=AlertStatus.FIRING if firing else AlertStatus.RESOLVED,
+        fired_at=min((item.alert.fired_at for item in items if item.alert.fired_at is not None), default=None),
+    )
+    counts = {word: count for count, word in counted}
+    return Notice(message_id, NoticeKind.DIGEST, summary, sent_at=sent_at, items=tuple(items), extra={**extra, **counts})
+
+
+def wall_time(at: float, offset: float) -> datetime:
+    """Give a time of the timeline as an aware datetime in UTC."""
+    return datetime.fromtimestamp(at + offset, UTC)
+
+
+def _wall(at: float | None, offset: float) -> datetime | None:
+    return None if at is None else wall_time(at, offset)
