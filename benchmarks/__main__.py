@@ -1,6 +1,8 @@
 """All benchmarks, in one table."""
 
-from benchmarks import export, memory, recording, scrape, windows
+from benchmarks import alerting, alerting_groups, alerting_lateness, export, memory, recording, scrape, windows
 from benchmarks.command import run
 
-run(recording.rows, export.rows, scrape.rows, memory.rows, windows.rows)
+ALERTING = (alerting.rows, alerting_groups.rows, alerting_lateness.rows)
+
+run(recording.rows, export.rows, scrape.rows, memory.rows, windows.rows, *ALERTING)

@@ -14,20 +14,28 @@ a program that forgets to stop ends all the same, without waiting for messages t
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
 from anyio.from_thread import BlockingPortal
 
+from kailash_monitor.alerting.audit import Entry
+from kailash_monitor.alerting.inhibition import Inhibition
+from kailash_monitor.alerting.route import Route
 from kailash_monitor.channels import NotificationChannel
 from kailash_monitor.engine import AlertManager as AsyncAlertManager
 from kailash_monitor.engine import Delivery, Health, RuleStatus, Untold
+from kailash_monitor.engine.completion import Completion
+from kailash_monitor.engine.explanation import Explanation
+from kailash_monitor.engine.people import LONGEST, OpenSilence
+from kailash_monitor.engine.status import SilenceStatus
 from kailash_monitor.instrument.source import Source
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.model.alert import Alert
 from kailash_monitor.model.durations import Duration, parse_duration
+from kailash_monitor.model.matcher import MatchersGiven
 from kailash_monitor.rules import AlertRule
 
 __all__ = ["AlertManager"]
@@ -102,17 +110,41 @@ class AlertManager:
         """The channels, in order of adding."""
         return self._manager.notification_channels
 
+    def channels_by_name(self) -> dict[str, NotificationChannel]:
+        """Give the channels by their names within this manager."""
+        return self._manager.channels_by_name()
+
     def add_rule(self, rule: AlertRule) -> None:
         """Take `rule` on."""
         self._manager.add_rule(rule)
+
+    def replace_rule(self, rule: AlertRule) -> None:
+        """Put `rule` in the place of the one of its name, or take it on."""
+        self._manager.replace_rule(rule)
 
     def remove_rule(self, name: str) -> None:
         """Take the rule called `name` away."""
         self._manager.remove_rule(name)
 
+    def enable_rule(self, name: str) -> None:
+        """Have the rule called `name` judged again."""
+        self._manager.enable_rule(name)
+
+    def disable_rule(self, name: str) -> None:
+        """Have the rule called `name` judged no more."""
+        self._manager.disable_rule(name)
+
     def add_notification_channel(self, channel: NotificationChannel) -> None:
         """Take `channel` on."""
         self._manager.add_notification_channel(channel)
+
+    def set_routes(self, root: Route) -> None:
+        """Tell along these routes from now on."""
+        self._manager.set_routes(root)
+
+    def set_inhibitions(self, inhibitions: Iterable[Inhibition]) -> None:
+        """Have these say from now on which alerts need not be told while others fire."""
+        self._manager.set_inhibitions(inhibitions)
 
     def add_source(self, source: Source) -> None:
         """Have `source` sampled while the manager runs."""
@@ -126,13 +158,52 @@ class AlertManager:
         """Give all alerts."""
         return self._manager.get_all_alerts()
 
-    def silence_alert(self, alert_id: str, duration: Duration | None = None, *, author: str = "", reason: str = "") -> None:
-        """Tell nobody that this alert fires, for `duration` or until its incident is over."""
-        self._manager.silence_alert(alert_id, duration, author=author, reason=reason)
+    def silence_alert(self, alert_id: str, duration: Duration | None = None, *, author: str = "", reason: str = "") -> str:
+        """Tell nobody that this alert fires, for `duration` or until its incident is over; give the silence's id."""
+        return _result(self._manager.silence_alert(alert_id, duration, author=author, reason=reason))
 
-    def acknowledge_alert(self, alert_id: str, *, author: str = "") -> None:
-        """Say that somebody is on it."""
-        self._manager.acknowledge_alert(alert_id, author=author)
+    def silence(
+        self,
+        matchers: MatchersGiven = None,
+        *,
+        duration: Duration = LONGEST,
+        starts_in: Duration = 0,
+        author: str = "",
+        reason: str = "",
+        **labels: str,
+    ) -> OpenSilence:
+        """Tell nobody of alerts with these labels, from now on for `duration` (a day), or until it is ended.
+
+        with manager.silence(service="checkout", reason="deploy"):
+            deploy()
+        """
+        return self._manager.silence(
+            matchers, duration=duration, starts_in=starts_in, author=author, reason=reason, **labels
+        )
+
+    def preview_silence(self, matchers: MatchersGiven = None, **labels: str) -> list[Alert]:
+        """Give the alerts, pending and firing, that such a silence would cover now."""
+        return self._manager.preview_silence(matchers, **labels)
+
+    def end_silence(self, silence_id: str) -> bool:
+        """End a silence now; whether it was there and not over."""
+        return _result(self._manager.end_silence(silence_id))
+
+    def silences(self) -> list[SilenceStatus]:
+        """Give the silences, the oldest first."""
+        return self._manager.silences()
+
+    def acknowledge_alert(self, alert_id: str, *, author: str = "") -> bool:
+        """Say that somebody is on it; whether the alert is there."""
+        return _result(self._manager.acknowledge_alert(alert_id, author=author))
+
+    def explain(self, alert_id: str) -> Explanation | None:
+        """Say how an alert stands and why each channel was told or not; None: not known."""
+        return self._manager.explain(alert_id)
+
+    def audit(self) -> list[Entry]:
+        """Give what happened to alerts and why channels were told of them or not, oldest first."""
+        return self._manager.audit()
 
     def rule_status(self) -> list[RuleStatus]:
         """Give every rule with what came of its last evaluation."""
@@ -186,6 +257,16 @@ def _run_portal(ready: Future[BlockingPortal]) -> None:
             await portal.sleep_until_stopped()
 
     asyncio.run(main())
+
+
+def _result(completion: Completion[T]) -> T:
+    """Give the result of what acts at once: it is over when it is given back."""
+    try:
+        next(completion.__await__())
+    except StopIteration as over:
+        result: T = over.value
+        return result
+    raise AssertionError("it waits for something")
 
 
 async def _awaited(function: Callable[[], Awaitable[T]]) -> T:

@@ -1,5 +1,6 @@
 """The blocking facade: the guide's synchronous spelling."""
 
+import inspect
 import os
 import subprocess
 import sys
@@ -10,7 +11,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from kailash_monitor.alerts import AlertRule, AlertStatus
+from kailash_monitor.alerts import AlertManager as AsyncAlertManager
+from kailash_monitor.alerts import AlertRule, AlertStatus, Inhibition, Matchers, Route
 from kailash_monitor.blocking import AlertManager
 from kailash_monitor.metrics import MetricsCollector, MetricsRegistry
 from kailash_monitor.testing import RecordingChannel
@@ -65,6 +67,54 @@ def test_it_judges_and_tells_from_a_program_without_a_loop(
     manager.remove_rule("busy")
     assert manager.rules == {}
     assert repr(manager) == "<blocking AlertManager running, 0 rules, 0 alerts active>"
+
+
+def test_people_say_the_same_things_without_a_loop(
+    manager: AlertManager, shelf: MetricsRegistry, channel: RecordingChannel
+) -> None:
+    shelf.collector("app").gauge("queue").set(9)
+    manager.set_routes(Route(channels=["recordingchannel"]))
+    manager.set_inhibitions([Inhibition({"alertname": "busy"}, {"alertname": "other"})])
+    with manager.silence(collector="app", author="anna", reason="deploy") as silence, manager:
+        eventually(lambda: [a.status for a in manager.get_all_alerts()] == [AlertStatus.SILENCED])
+        assert [alert.id for alert in manager.preview_silence(Matchers.of("severity=warning"))] == ["busy_app"]
+        assert [(one.id, one.reason, one.state.value) for one in manager.silences()] == [(silence.id, "deploy", "active")]
+        assert channel.told() == []
+        explanation = manager.explain("busy_app")
+        assert explanation is not None
+        assert explanation.suppressed_by == silence.id
+        assert manager.end_silence(silence.id) is True
+        assert manager.end_silence(silence.id) is False
+        eventually(lambda: channel.told() == [("firing", "busy_app")])
+        assert manager.end_silence(manager.silence_alert("busy_app")) is True
+        assert (manager.acknowledge_alert("busy_app"), manager.acknowledge_alert("nothing")) == (True, False)
+        manager.disable_rule("busy")
+        eventually(lambda: channel.told()[-1] == ("resolved", "busy_app"))
+        manager.enable_rule("busy")
+        eventually(lambda: channel.told()[-1] == ("firing", "busy_app"))
+        manager.replace_rule(AlertRule("busy", "d", "warning", "queue", "> 50", evaluation_interval=0.02))
+        eventually(lambda: channel.told()[-1] == ("resolved", "busy_app"))
+        assert manager.audit()
+        assert manager.channels_by_name() == {"recordingchannel": channel}
+
+
+ONLY_ON_A_LOOP = {"run", "core"}
+
+
+def test_it_has_all_that_the_manager_for_event_loops_has() -> None:
+    """By reflection, so that whoever adds to the one face is reminded of the other."""
+    registry = MetricsRegistry()
+
+    def face(manager: object) -> set[str]:
+        return {name for name in dir(manager) if not name.startswith("_")} - ONLY_ON_A_LOOP
+
+    on_a_loop, blocking = AsyncAlertManager(registry), AlertManager(registry)
+    assert face(on_a_loop) == face(blocking)
+    for name in face(blocking):
+        method, model = getattr(blocking, name), getattr(on_a_loop, name)
+        if inspect.ismethod(method):
+            given, wanted = inspect.signature(method).parameters, inspect.signature(model).parameters
+            assert given == wanted, name
 
 
 def test_start_and_stop_may_be_called_twice_and_again(manager: AlertManager) -> None:

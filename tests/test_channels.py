@@ -16,17 +16,20 @@ from kailash_monitor.alerts import (
     AlertRule,
     AlertSeverity,
     LogNotificationChannel,
+    Route,
     WebhookNotificationChannel,
 )
 from kailash_monitor.channels import from_mapping
 from kailash_monitor.channels.http import classify
-from kailash_monitor.channels.text import headline, one_line
+from kailash_monitor.channels.text import SHOWN, headline, one_line
+from kailash_monitor.channels.webhook import payload
 from kailash_monitor.delivery.outcome import Delivered, Outcome, Rejected, Retry
 from kailash_monitor.errors import ChannelError
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.model.alert import AlertStatus
-from kailash_monitor.model.notice import Notice, NoticeKind
+from kailash_monitor.model.notice import Item, Notice, NoticeKind
 from kailash_monitor.testing import EPOCH, RecordingChannel
+from kailash_monitor.testing.simulator import Simulator
 
 ALERT = Alert(
     "busy_app",
@@ -110,6 +113,121 @@ async def test_texts_tell_since_when_and_for_how_long(registry: MetricsRegistry)
     ]
 
 
+def firing(name: str, severity: AlertSeverity, status: AlertStatus = AlertStatus.FIRING) -> Alert:
+    return Alert(name, name, severity, name.capitalize(), "d", status=status, value=9.0, peak=10.0, threshold=5.0)
+
+
+OVER = firing("c", AlertSeverity.CRITICAL, AlertStatus.RESOLVED)
+SUMMARY = Alert("g", "g", AlertSeverity.ERROR, "3 alerts: 2 firing, 1 resolved", "A; B; C", status=AlertStatus.FIRING)
+DIGEST = Notice(
+    "id",
+    NoticeKind.DIGEST,
+    SUMMARY,
+    sent_at=EPOCH,
+    items=(
+        Item(NoticeKind.RESOLVED, OVER),
+        Item(NoticeKind.REPEAT, firing("a", AlertSeverity.INFO)),
+        Item(NoticeKind.FIRING, firing("b", AlertSeverity.ERROR)),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "extra", "status", "text"),
+    [
+        ("missed", {"missed": 50, "first_fired_at": "2026-01-01T00:00:00+00:00", "last_resolved_at": "2026-01-02T01:00:00+00:00"}, "resolved",
+         "MISSED 50 times between 2026-01-01 00:00:00 and 2026-01-02 01:00:00 UTC [error] A: d"),
+        ("missed", {"missed": 1, "first_fired_at": "2026-01-01T00:00:00+00:00", "last_resolved_at": "2026-01-01T01:00:00+00:00"}, "resolved",
+         "MISSED once between 2026-01-01 00:00:00 and 2026-01-01 01:00:00 UTC [error] A: d"),
+        ("missed", {}, "resolved", "MISSED [error] A: d"),
+        ("flapping", {"reason": "flapping"}, "firing", "FLAPPING [error] A (is 9, limit 5, goes on and off; told again when stable): d"),
+        ("stable", {"reason": "stable"}, "firing", "STABLE, FIRING [error] A (is 9, limit 5): d"),
+        ("stable", {"reason": "stable"}, "resolved", "STABLE, RESOLVED [error] A (now 9, peak 10, limit 5): d"),
+        ("firing", {"reason": "raised"}, "firing", "FIRING [error] A (is 9, limit 5, graver than before): d"),
+        ("firing", {"reason": "escalated"}, "firing", "FIRING [error] A (is 9, limit 5, nobody has acknowledged it): d"),
+        ("resolved", {"reason": "rule_removed"}, "resolved", "RESOLVED [error] A (now 9, peak 10, limit 5, its rule was removed): d"),
+        ("resolved", {"reason": "rerouted"}, "resolved", "RESOLVED [error] A (now 9, peak 10, limit 5, fires still, told elsewhere from now on): d"),
+    ],
+)  # fmt: skip
+def test_every_kind_of_notice_has_its_words(kind: str, extra: dict[str, object], status: str, text: str) -> None:
+    alert = firing("a", AlertSeverity.ERROR, AlertStatus(status))
+    assert headline(Notice("id", NoticeKind(kind), alert, sent_at=EPOCH, extra=extra)) == text
+
+
+def test_a_digest_names_its_alerts_the_most_urgent_first() -> None:
+    assert headline(DIGEST) == (
+        "FIRING [error] 3 alerts: 2 firing, 1 resolved: FIRING [error] B (is 9, limit 5); "
+        "STILL FIRING [info] A (is 9, limit 5); RESOLVED [critical] C (now 9, peak 10, limit 5)"
+    )
+
+
+def test_a_digest_of_a_storm_stays_a_line_that_can_be_read() -> None:
+    items = tuple(Item(NoticeKind.FIRING, firing(f"a{n}", AlertSeverity.INFO)) for n in range(1000))
+    text = headline(replace(DIGEST, items=(*items, Item(NoticeKind.FIRING, firing("b", AlertSeverity.CRITICAL)))))
+    assert text.startswith(
+        "FIRING [error] 3 alerts: 2 firing, 1 resolved: FIRING [critical] B (is 9, limit 5); FIRING [info] A0"
+    )
+    assert text.endswith(f"FIRING [info] A18 (is 9, limit 5); and {1001 - SHOWN} more")
+
+
+def test_texts_tell_the_limit_of_the_level_that_is_breached() -> None:
+    levels = {"warning": 80, "critical": 95}
+    sim = Simulator(AlertRule("disk", "", None, "use", ">", levels=levels, on_write=True))
+    for value in (79, 81, 96, 70):
+        sim.set("use", value)
+        sim.advance("10s")
+    assert [headline(notice) for notice in sim.notices()] == [
+        "FIRING [warning] Disk (is 81, limit 80)",
+        "FIRING [critical] Disk (is 96, limit 95, graver than before)",
+        "RESOLVED [critical] Disk (now 70, peak 96, limit 95, lasted 20s)",
+    ]
+
+
+def test_texts_of_alerts_that_were_missed_and_of_those_that_flap() -> None:
+    def refuse(notice: Notice) -> Outcome | None:
+        return Retry("down") if sim.clock.time < 100 else None
+
+    channel = RecordingChannel("ops", refuse)
+    rule = AlertRule("busy", "", "error", "queue", "> 5", on_write=True, flapping=(4, "1m"))
+    sim: Simulator = Simulator(rule, channels=[channel])
+    for n in range(2):
+        sim.set("queue", 9 * (1 - n % 2))
+        sim.advance("1s")
+    sim.advance("5m")
+    for n in range(8):
+        sim.set("queue", 9 * (1 - n % 2))
+        sim.advance("1s")
+    sim.advance("5m")
+    assert [headline(notice) for notice in channel.notices] == [
+        "MISSED once between 2023-11-14 22:13:20 and 2023-11-14 22:13:21 UTC [error] Busy",
+        "FIRING [error] Busy (is 9, limit 5)",
+        "RESOLVED [error] Busy (now 0, peak 9, limit 5, lasted 1s)",
+        "FIRING [error] Busy (is 9, limit 5)",
+        "FLAPPING [error] Busy (is 0, limit 5, goes on and off; told again when stable)",
+        "STABLE, RESOLVED [error] Busy (now 0, peak 9, limit 5, lasted 1s)",
+    ]
+
+
+def test_a_webhook_hands_on_every_alert_of_a_digest() -> None:
+    sim = Simulator(
+        AlertRule("busy", "d", "error", "queue", "> 5", group_by=["host"], on_write=True),
+        routes=Route(group_by=["alertname"], wait="5s"),
+    )
+    for host in ("a", "b"):
+        sim.set("queue", 9, {"host": host})
+    sim.advance("1m")
+    (notice,) = sim.notices()
+    document = json.loads(json.dumps(payload(notice)))
+    assert (document["context"]["kind"], document["context"]["firing"]) == ("digest", 2)
+    assert [(item["kind"], item["alert"]["labels"]["host"]) for item in document["context"]["items"]] == [
+        ("firing", "a"), ("firing", "b"),
+    ]  # fmt: skip
+    assert headline(notice) == (
+        "FIRING [error] 2 alerts: 2 firing: FIRING [error] Busy (a) (is 9, limit 5); FIRING [error] Busy (b) (is 9, limit 5)"
+        " {alertname=busy}"
+    )
+
+
 HOSTILE = "/x\n2026-11-24 21:00:00 INFO RESOLVED [error] all fine \x1b[2J\x07\u2028\u202e\x85\ud800é…"
 
 
@@ -123,6 +241,13 @@ def test_a_text_is_one_line_and_commands_no_terminal() -> None:
     assert (
         text.count("/x\\n2026-11-24 21:00:00 INFO RESOLVED [error] all fine \\x1b[2J\\x07\\u2028\\u202e\\x85\\ud800é…") == 4
     )
+
+
+def test_a_digest_is_one_line_as_well() -> None:
+    item = Item(NoticeKind.FIRING, replace(ALERT, title=HOSTILE))
+    text = headline(replace(DIGEST, items=(item, item)))
+    assert text.splitlines() == [text]
+    assert all(character.isprintable() for character in text)
 
 
 def test_ordinary_text_is_left_as_it_is() -> None:
@@ -150,6 +275,25 @@ async def test_the_log_channel_writes_a_record(
     assert (record.name, record.levelname) == ("kailash_monitor.alerts", logged)
     assert record.alert_id == "busy_app"  # type: ignore[attr-defined]
     assert record.labels == {"team": "x"}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "logged"),
+    [
+        (NoticeKind.DIGEST, AlertStatus.FIRING, "ERROR"),
+        (NoticeKind.DIGEST, AlertStatus.RESOLVED, "INFO"),
+        (NoticeKind.STABLE, AlertStatus.FIRING, "ERROR"),
+        (NoticeKind.STABLE, AlertStatus.RESOLVED, "INFO"),
+        (NoticeKind.MISSED, AlertStatus.RESOLVED, "ERROR"),
+        (NoticeKind.FLAPPING, AlertStatus.RESOLVED, "ERROR"),
+    ],
+)
+async def test_what_is_over_is_logged_calmly(
+    kind: NoticeKind, status: AlertStatus, logged: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    await LogNotificationChannel().deliver(Notice("id", kind, replace(ALERT, status=status), sent_at=EPOCH))
+    assert [record.levelname for record in caplog.records] == [logged]
 
 
 def test_a_level_that_is_none_is_refused() -> None:

@@ -188,7 +188,7 @@ def test_a_privileged_port_is_one_line_and_exit_code_1() -> None:
 def test_check_says_what_a_file_defines() -> None:
     ended = run("check", str(EXAMPLE))
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout == f"{EXAMPLE}: ok: 7 rules; collectors: host, process, loop; channels: LogNotificationChannel\n"
+    assert ended.stdout == f"{EXAMPLE}: ok: 8 rules; collectors: host, process, loop; channels: log, pager\n"
 
 
 @pytest.mark.parametrize("command", [["check"], ["run", "--config"]])
@@ -453,6 +453,14 @@ def test_the_picture_shows_everything_and_fits_the_terminal(width: int) -> None:
     assert max(map(len, text.splitlines())) <= width
 
 
+def test_a_rule_is_shown_with_all_its_limits() -> None:
+    levels = AlertRule("full", "d", None, "use", "avg >", levels={"warning": 80, "critical": 95})
+    own = AlertRule("own", "d", "error", condition="> 5", reading=lambda: 7)
+    text = paint(80, rules=[RuleStatus(rule=rule, state="inactive") for rule in (levels, own)])
+    assert "use avg > 80, 95" in text
+    assert "reading > 5" in text
+
+
 @pytest.mark.parametrize("width", [40, 80, 120])
 def test_a_long_name_takes_no_room_from_the_numbers(width: int) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
@@ -490,11 +498,13 @@ def test_the_last_words_are_lines() -> None:
     untold = [
         Untold(channel="ops", alert_id="a_b", kind=NoticeKind.FIRING),
         Untold(channel="ops", alert_id="c_d", kind=NoticeKind.RESOLVED),
+        Untold(channel="ops", alert_id="e_f", kind=NoticeKind.MISSED),
     ]
     assert list(last_words([alert], untold)) == [
         "still firing: [error] A\\x1b (a\\nb)",
         "not told: channel 'ops' has not taken that a_b fires",
         "not told: channel 'ops' has not taken that c_d is over",
+        "not told: channel 'ops' has not taken that e_f came and went",
     ]
 
 

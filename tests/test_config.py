@@ -1,13 +1,16 @@
 """Configuration files: what they make, and what is said about a wrong one."""
 
+import inspect
 import os
 import re
 from pathlib import Path
 
 import pytest
 
-from kailash_monitor.alerts import LogNotificationChannel, WebhookNotificationChannel
+from kailash_monitor.alerting.route import destinations
+from kailash_monitor.alerts import AlertRule, LogNotificationChannel, Route, WebhookNotificationChannel
 from kailash_monitor.config import default_monitor, load_monitor
+from kailash_monitor.config.schema import BurnRateSettings, RuleSettings, Settings, keys_of
 from kailash_monitor.errors import InvalidFile
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "monitor.yaml"
@@ -35,11 +38,107 @@ def test_without_a_file_it_watches_this_machine() -> None:
 def test_the_example_adds_to_the_defaults_and_replaces_by_name() -> None:
     monitor = load_monitor(EXAMPLE)
     rules = monitor.manager.rules
-    assert len(rules) == 7
+    assert len(rules) == 8
     assert (rules["host_memory_high"].severity.value, rules["host_memory_high"].hold) == ("critical", 30)
-    assert rules["disk_half_full"].group_by == ("mountpoint",)
+    assert rules["disk_filling"].group_by == ("mountpoint",)
+    assert [level.clear for level in rules["disk_filling"].levels] == [None, 0.78, 0.93]
     assert str(monitor.listen) == "127.0.0.1:9464"
-    assert [type(channel) for channel in monitor.manager.notification_channels] == [LogNotificationChannel]
+    assert list(monitor.manager.channels_by_name()) == ["log", "pager"]
+
+
+MAPPINGS = ["match", "continue", "wait", "interval", "mute_times", "escalation", "after"]  # of routes
+MAPPINGS += ["weekdays", "times", "days", "months", "time_zone", "source", "target", "equal"]
+
+
+@pytest.mark.parametrize("key", sorted({*keys_of(Settings), *keys_of(RuleSettings), *keys_of(BurnRateSettings), *MAPPINGS}))
+def test_the_example_shows_every_key(key: str) -> None:
+    assert re.search(rf"(^|[\s{{#-]){key}:", EXAMPLE.read_text())
+
+
+def test_what_the_example_says_in_a_comment_can_be_read_too(write) -> None:  # type: ignore[no-untyped-def]
+    """Objectives are about counters of a program of one's own, which a monitor of the machine does not have."""
+    lines = EXAMPLE.read_text().splitlines()
+    begin = lines.index("# burn_rates:")
+    block = [line.removeprefix("# ") for line in lines[begin : lines.index("", begin)]]
+    with pytest.raises(InvalidFile) as refused:
+        load_monitor(write("\n".join(block)))
+    assert re.findall(r": (burn_rates.*)", str(refused.value)) == [
+        "burn_rates[0].collector: the collector 'web', which is not there or switched off; use one of host, process, loop, monitor"
+    ]
+
+
+def test_a_file_can_say_of_a_rule_what_a_program_can() -> None:
+    """But for functions, and for burn rates, which have a place of their own."""
+    parameters = set(inspect.signature(AlertRule.__init__).parameters) - {"self"}
+    assert parameters - set(RuleSettings.model_fields) == {"reading", "timeout", "burn_rate"}
+    assert set(RuleSettings.model_fields) <= parameters
+
+
+def test_a_rule_of_a_file_is_the_rule_of_a_program(write) -> None:  # type: ignore[no-untyped-def]
+    manager = load_monitor(write("""
+        rules:
+        - name: disk
+          metric: disk_usage_ratio
+          condition: ">"
+          levels: {critical: 0.95, warning: 0.8}
+          clear: {warning: 0.75}
+          no_data: ok
+          max_alerts: 5
+          group_by: [mountpoint]
+          flapping: [6, 1h]
+          on_write: true
+    """)).manager  # fmt: skip
+    assert manager.rules["disk"] == AlertRule(
+        "disk", "", None, "disk_usage_ratio", ">", levels={"warning": 0.8, "critical": 0.95}, clear={"warning": 0.75},
+        no_data="ok", max_alerts=5, group_by=["mountpoint"], flapping=(6, "1h"), on_write=True,
+    )  # fmt: skip
+
+
+def test_an_objective_becomes_four_rules(write) -> None:  # type: ignore[no-untyped-def]
+    text = (
+        "burn_rates: [{name: disk, good: disk_read, total: disk_written, objective: 0.999, min_events: 7, labels: {a: b}}]"
+    )
+    rules = [rule for name, rule in load_monitor(write(text)).manager.rules.items() if name.startswith("disk_burn_rate_")]
+    assert [rule.threshold for rule in rules] == [14.4, 6, 3, 1]
+    assert {(rule.burn_rate.min_events, rule.labels["a"]) for rule in rules if rule.burn_rate} == {(7, "b")}
+
+
+def routes_of(manager) -> Route:  # type: ignore[no-untyped-def]
+    return manager.core.dispatcher.policy.root  # type: ignore[no-any-return]
+
+
+def test_alerts_go_along_the_routes_of_a_file(write) -> None:  # type: ignore[no-untyped-def]
+    manager = load_monitor(write("""
+        channels:
+        - {type: log}
+        - {type: webhook, name: ops, url: "http://127.0.0.1/x"}
+        mute_times:
+        - {name: night, times: ["22:00-06:00"], time_zone: Europe/Berlin}
+        routes:
+          channels: [log]
+          group_by: [host]
+          routes:
+          - match: severity="critical"
+            channels: [log, ops]
+            escalation: [{after: 10m, channels: [ops]}]
+          - match: {team: night}
+            mute_times: [night]
+            wait: 30s
+        inhibitions:
+        - {source: alertname="down", target: severity=~"info|warning", equal: [host]}
+    """)).manager  # fmt: skip
+    root = routes_of(manager)
+    (critical,) = destinations(root, {"severity": "critical"})
+    assert (critical.channels, [rung.after for rung in critical.escalation]) == (("log", "ops"), [600])
+    (night,) = destinations(root, {"team": "night"})
+    assert (night.channels, night.wait, night.group_by) == (("log",), 30, ("host",))
+    assert [mute.time_zone for mute in night.mute_times] == ["Europe/Berlin"]
+    assert destinations(root, {})[0].mute_times == ()
+    assert [one.equal for one in manager.core.dispatcher._inhibitions] == [("host",)]
+
+
+def test_without_routes_every_channel_is_told_of_everything() -> None:
+    assert routes_of(default_monitor().manager) == Route()
 
 
 def test_defaults_can_be_switched_off(write) -> None:  # type: ignore[no-untyped-def]
@@ -77,7 +176,7 @@ def test_secrets_come_from_the_environment(write, monkeypatch: pytest.MonkeyPatc
     ("text", "problem"),
     [
         ("rulez: []", ":1: rulez: unknown key; did you mean 'rules'?"),
-        ("zzz: 1", ":1: zzz: unknown key; use listen, namespace, collectors, default_rules, rules, channels"),
+        ("zzz: 1", ":1: zzz: unknown key; use listen, namespace, collectors, default_rules, rules, burn_rates, channels, "),
         ("- a", ":1: the file: not a mapping; write keys such as 'rules:' and 'channels:'"),
         ("rules: 5", ":1: rules: saw 5; write a list, each item after a dash"),
         ("rules:\n- name: x\n  metric: load1\n  condition: '> 5'\n  treshold: 5", ":5: rules[0].treshold: unknown key; did you mean 'threshold'?"),
@@ -123,6 +222,45 @@ def test_secrets_come_from_the_environment(write, monkeypatch: pytest.MonkeyPatc
         ("channels:\n- type: webhook\n  url: 'http://x:65536/s3cret'", ":3: channels[0].url: an address with an impossible port; use a port from 1 to 65535"),
         ("channels:\n- type: webhook\n  url: 'http://x/'\n  headers: {a b: s3cret}", ":4: channels[0].headers: the header name 'a b'; letters, digits and hyphens, no space"),
         ("channels:\n- type: webhook\n  url: 'http://x/'\n  headers: {a: 5}", ":4: channels[0].headers.a: write a text; put it into quotes"),
+        ("rules:\n- name: x\n  metric: load1\n  condition: '>'\n  severity: error\n  levels: {warning: 1, error: 2}", ":5: rules[0].severity: severity = 'error' beside levels; the levels name the severities; leave it out"),
+        ("rules:\n- name: x\n  metric: load1\n  condition: '>'\n  levels:\n    loud: 1\n    error: 2", ":6: rules[0].levels.loud: saw 'loud'; use one of 'info', 'warning', 'error' or 'critical'"),
+        ("rules:\n- name: x\n  metric: load1\n  condition: '>'\n  levels:\n    info: 1\n    error: '2'", ":7: rules[0].levels.error: saw '2'; write a number"),
+        ("rules:\n- name: x\n  metric: load1\n  condition: '>'\n  levels: 5", ":5: rules[0].levels: saw 5; write a mapping, such as {key: value}"),
+        ("rules:\n- name: x\n  metric: load1\n  condition: '>'\n  levels: {info: 2, error: 1}", ":5: rules[0].levels: info at 2, error at 1; a graver severity has a higher threshold with '>'"),
+        ("rules:\n- name: x\n  metric: load1\n  condition: '> 5'\n  clear: low", ":5: rules[0].clear: saw 'low'; write a number"),
+        ("rules:\n- name: x\n  metric: load1\n  condition: '> 5'\n  clear: {warning: 1}", ":5: rules[0].clear: clear = {'warning': 1.0} without levels; a number, or give levels= as well"),
+        ("rules:\n- name: x\n  metric: load1\n  condition: '> 5'\n  no_data: perhaps", ":5: rules[0].no_data: saw 'perhaps'; use one of 'keep', 'alert' or 'ok'"),
+        ("rules:\n- name: x\n  metric: load1\n  condition: '> 5'\n  max_alerts: 1.5", ":5: rules[0].max_alerts: saw 1.5; write a whole number"),
+        ("rules:\n- name: x\n  metric: load1\n  condition: '> 5'\n  max_alerts: 5", ":5: rules[0].max_alerts: max_alerts without group_by; such a rule has one alert in each collector; leave it out"),
+        ("rules:\n- name: x\n  metric: load1\n  condition: '> 5'\n  flapping: often", ":5: rules[0].flapping: flapping = 'often'; how many changes in what time are too many"),
+        ("rules:\n- name: x\n  metric: load1\n  condition: '> 5'\n  on_write: perhaps", ":5: rules[0].on_write: saw 'perhaps'; write true or false"),
+        ("rules:\n- name: x\n  metric: load1\n  condition: '> 5'\n  reading: load1", ":5: rules[0].reading: unknown key; use name, description"),
+        ("burn_rates:\n- name: x\n  good: disk_read\n  total: disk_written\n  objective: 99", ":5: burn_rates[0].objective: objective = 99.0; between 0 and 1, such as 0.999 for 99.9 %"),
+        ("burn_rates:\n- name: x\n  good: disk_red\n  total: disk_written\n  objective: 0.99", ":3: burn_rates[0].good: the metric 'disk_red', which no collector has; did you mean 'disk_read'"),
+        ("burn_rates:\n- name: x\n  good: disk_read\n  total: disk_written\n  objectiv: 0.99\n  objective: 0.99", ":5: burn_rates[0].objectiv: unknown key; did you mean 'objective'?"),
+        ("burn_rates:\n- {name: x, good: disk_read, total: disk_written, objective: 0.9}", ":2: burn_rates[0]: a burn rate of 14.4 with the objective 0.9; it is 10 when everything fails; ask for less"),
+        ("mute_times:\n- name: x\n  times: ['25:00-26:00']", ":3: mute_times[0].times: '25:00-26:00' in times; write '22:00-06:00', from 00:00 to 24:00"),
+        ("mute_times:\n- name: x\n  weekday: [mon]", ":3: mute_times[0].weekday: the unknown key 'weekday'; did you mean 'weekdays'?"),
+        ("mute_times:\n- name: x\n  weekdays: [mon]\n  time_zone: Europe/Berln", ":4: mute_times[0].time_zone: the time zone 'Europe/Berln', which is not known here"),
+        ("mute_times:\n- weekdays: [mon]", ":2: mute_times[0]: the name None; a mute time needs a name on one line"),
+        ("mute_times: [night]", ":1: mute_times[0]: saw 'night'; write a mapping, such as {key: value}"),
+        ("mute_times:\n- {name: x, days: [1]}\n- {name: x, days: [2]}", ":3: mute_times[1].name: a second of that name; give it another name"),
+        ("routes:", ":1: routes: nothing stands here; leave the key out, or write a mapping, such as {key: value}"),
+        ("routes:\n  chanels: [log]", ":2: routes.chanels: the unknown key 'chanels'; did you mean 'channels'?"),
+        ("routes:\n  match: {a: b}", ":2: routes.match: match = 'a=\"b\"' at the root; the root takes every alert, with neither match nor continue"),
+        ("routes:\n  channels: [lgo]", ":2: routes.channels[0]: the channel 'lgo', which is not there or switched off; did you mean 'log'?"),
+        ("routes:\n  routes:\n  - match: a=b\n    channels:\n    - log\n    - pager", ":6: routes.routes[0].channels[1]: the channel 'pager', which is not there or switched off; use one of log"),
+        ("routes:\n  escalation:\n  - {after: 5m, channels: [log]}\n  - {after: 9m, channels: [pager]}", ":4: routes.escalation[1].channels[0]: the channel 'pager', which is not there"),
+        ("routes:\n  escalation:\n  - {after: 5m, channels: [log]}\n  - {after: 0s, channels: [log]}", ":4: routes.escalation[1].after: after = '0s'; a duration above zero"),
+        ("routes:\n  routes:\n  - {match: a=b, routes: [{match: a=b}, {match: 'a='}]}", ":3: routes.routes[0].routes[1].match: 'a=' in the matchers 'a='; write name=\"value\""),
+        ("routes:\n  mute_times: [night]", ":2: routes.mute_times: the unknown mute time 'night'; define it first"),
+        ("channels:\n- {type: log, name: a, enabled: false}\n- {type: log}\nroutes: {channels: [a]}", ":4: routes.channels[0]: the channel 'a', which is not there or switched off; use one of log"),
+        ("channels: [{type: log, enabled: false}]\nroutes: {channels: [log]}", ":2: routes.channels[0]: the channel 'log', which is not there or switched off; add a channel"),
+        ("channels: [{type: log, name: a, level: loud}]\nroutes: {channels: [a]}", ":1: channels[0].level: the level 'loud'"),
+        ("mute_times: [{name: a, days: [99]}]\nroutes: {mute_times: [a]}", ":1: mute_times[0].days: 99 in days"),
+        ("inhibitions:\n- source: {a: b}", ":2: inhibitions[0]: no target; it needs source and target"),
+        ("inhibitions:\n- source: {a: b}\n  target: ''", ":3: inhibitions[0].target: target matches everything: ''; at least one matcher"),
+        ("inhibitions:\n- source: {a: b}\n  target: {a: c}\n  equals: [a]", ":4: inhibitions[0].equals: the unknown key 'equals'; did you mean 'equal'?"),
         ("listen: nowhere", ":1: listen: 'nowhere'; write host:port"),
         ("namespace: a b", ":1: namespace: the namespace 'a b'; letters"),
         ("a: [", ":1:5: "),
@@ -161,12 +299,26 @@ def test_problems_of_shape_and_of_sense_are_told_together(write) -> None:  # typ
             - {type: webhook, url: nowhere, name: a}
             - {type: webhook, url: 'http://x/', name: a}
             - {type: pigeon}
+            burn_rates:
+            - {name: x, good: disk_read, total: disk_read, objective: 0.99}
+            mute_times:
+            - {name: night, times: [noon]}
+            routes:
+              channels: [a, b]
+              mute_times: [night, day]
+              routes:
+              - {match: x=, channels: [nobody]}
+              - {channels: [nobody], routes: [{wait: -1s}]}
+            inhibitions:
+            - {source: {a: b}}
         """))  # fmt: skip
     told = [re.sub(r".*\.yaml:(\d+): ([\w.\[\]]+): .*", r"\1 \2", line) for line in refused.value.problems]
     assert told == [
         "1 namespace", "2 listen", "3 colectors", "4 collectors.loop.every", "6 rules[0].holt", "7 rules[1].condition",
         "8 rules[2].clear", "8 rules[2].name", "9 rules[3].name", "9 rules[3]", "11 channels[0].level", "12 channels[1].url",
-        "13 channels[2].name", "14 channels[3].type",
+        "13 channels[2].name", "14 channels[3].type", "16 burn_rates[0].good", "18 mute_times[0].times",
+        "21 routes.mute_times", "23 routes.routes[0].match", "24 routes.routes[1].channels[0]",
+        "24 routes.routes[1].routes[0].wait", "26 inhibitions[0]",
     ]  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import kailash_monitor
+from kailash_monitor import alerts
 
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
 """Without what a coverage run adds to every process: it loads sqlite3."""
@@ -52,6 +53,15 @@ def test_every_name_of_the_face_is_there() -> None:
     assert set(dir(kailash_monitor)) == set(kailash_monitor.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         kailash_monitor.nothing  # noqa: B018
+
+
+def test_the_face_for_alerting_has_what_the_package_offers_of_it() -> None:
+    assert alerts.__all__ == sorted(alerts.__all__, key=lambda n: (n[0].islower(), n))
+    assert all(hasattr(alerts, name) for name in alerts.__all__)
+    assert set(kailash_monitor._ALERTS) <= set(alerts.__all__)
+    assert {"Route", "Rung", "Inhibition", "MuteTime", "Matcher", "burn_rate_rules", "NoData", "Reason"} <= set(
+        alerts.__all__
+    )
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def check(path: Path) -> None:
     monitor = _load(path)
     manager = monitor.manager
     collectors = ", ".join(manager.metrics_registry.get_all_collectors())
-    channels = ", ".join(type(channel).__name__ for channel in manager.notification_channels)
+    channels = ", ".join(manager.channels_by_name())
     click.echo(f"{path}: ok: {len(manager.rules)} rules; collectors: {collectors or 'none'}; channels: {channels or 'none'}")
 
 

@@ -20,6 +20,7 @@ from kailash_monitor.cli.sparkline import sparkline
 from kailash_monitor.engine import AlertManager, Delivery, RuleStatus
 from kailash_monitor.model.alert import Alert, AlertStatus
 from kailash_monitor.model.durations import format_duration
+from kailash_monitor.rules import AlertRule
 from kailash_monitor.web import Listen
 
 __all__ = ["screen", "show_live"]
@@ -133,7 +134,7 @@ def _rules(rules: Sequence[RuleStatus], now: datetime, gap: int, *, conditions: 
     table.add_column(justify="right", no_wrap=True, min_width=len("0.123"))
     table.add_column(justify="right", no_wrap=True, min_width=len("in 60 s"))
     for status in rules:
-        what = Text(one_line(status.error or f"{status.rule.metric_name} {status.rule.condition}"), style="dim")
+        what = Text(one_line(status.error or _judged(status.rule)), style="dim")
         table.add_row(
             Text(status.state, style=_STYLES.get(status.state, "")),
             Text(status.rule.name),
@@ -142,6 +143,12 @@ def _rules(rules: Sequence[RuleStatus], now: datetime, gap: int, *, conditions: 
             _in(status.next_evaluation, now),
         )
     return Panel(table, title="rules", title_align="left", border_style="dim")
+
+
+def _judged(rule: AlertRule) -> str:
+    """Give what is judged, and all its limits: "disk_usage_ratio > 0.8, 0.95"."""
+    limits = ", ".join([str(rule.condition), *(f"{level.threshold:g}" for level in rule.levels[1:])])
+    return f"{'/'.join(rule.metrics) or 'reading'} {limits}"
 
 
 def _in(at: datetime | None, now: datetime) -> str:

@@ -46,8 +46,16 @@ def last_words(firing: Iterable[Alert], untold: Iterable[Untold]) -> Iterator[st
     for alert in firing:
         yield one_line(f"still firing: [{alert.severity.value}] {alert.title} ({alert.id})")
     for message in untold:
-        truth = "is over" if message.kind is NoticeKind.RESOLVED else "fires"
+        truth = _TRUTHS.get(message.kind, "fires")
         yield one_line(f"not told: channel {message.channel!r} has not taken that {message.alert_id} {truth}")
+
+
+_TRUTHS: Final = {
+    NoticeKind.RESOLVED: "is over",
+    NoticeKind.MISSED: "came and went",
+    NoticeKind.FLAPPING: "goes on and off",
+    NoticeKind.STABLE: "goes on and off no more",
+}
 
 
 async def _run(monitor: Monitor, *, listen: Listen | None, seconds: float | None, view: LogView | None) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from kailash_monitor.config.schema import (
+    BurnRateSettings,
     ChannelSettings,
     CollectorSettings,
     CollectorsSettings,
@@ -17,8 +18,10 @@ from kailash_monitor.config.schema import (
     Settings,
     ValidationError,
     WebhookChannelSettings,
+    burn_rate_settings,
     channel_settings,
     keys_of,
+    mapping,
     rule_settings,
 )
 from kailash_monitor.errors import ConfigurationError, InvalidFile
@@ -61,14 +64,10 @@ class Problems:
         return any(place[: len(path)] == path for place in self._places)
 
     def add_error(self, path: Place, error: ConfigurationError) -> None:
-        """Note a definition that was refused, at the field that is at fault."""
-        field = (self._key(path, error.field),) if error.field else ()
-        self.add((*path, *field), f"{error.seen}; {error.expected}")
-
-    def _key(self, path: Place, field: str) -> str:
-        """Give the key by which the file calls `field`."""
-        short = _SHORT.get(field, field)
-        return short if self._root.has((*path, short)) else field
+        """Note a definition that was refused, at the field that is at fault where it stands in the file."""
+        field = error.field or ""
+        keys = [key for key in (_SHORT.get(field, field), field) if self._root.has((*path, key))]
+        self.add((*path, *keys[:1]), f"{error.seen}; {error.expected}")
 
     def raise_any(self) -> None:
         """Raise InvalidFile if anything was noted."""
@@ -80,13 +79,16 @@ class Problems:
 class Contents:
     """What a file says, and where to note what turns out to be wrong with it.
 
-    `rules` and `channels` hold, by their index in the file, those whose shape is right.
+    All but the settings and problems hold, by their index in the file, those whose shape is right.
     """
 
     settings: Settings
     problems: Problems
     rules: Mapping[int, RuleSettings] = field(default_factory=dict[int, RuleSettings])
+    burn_rates: Mapping[int, BurnRateSettings] = field(default_factory=dict[int, BurnRateSettings])
     channels: Mapping[int, ChannelSettings] = field(default_factory=dict[int, ChannelSettings])
+    mute_times: Mapping[int, Mapping[str, object]] = field(default_factory=dict[int, Mapping[str, object]])
+    inhibitions: Mapping[int, Mapping[str, object]] = field(default_factory=dict[int, Mapping[str, object]])
 
 
 def load_contents(path: Path, environment: Mapping[str, str] | None = None) -> Contents:
@@ -108,11 +110,20 @@ def load_contents(path: Path, environment: Mapping[str, str] | None = None) -> C
         variables = os.environ if environment is None else environment
         document["channels"] = _with_variables(document["channels"], ("channels",), variables, problems)
     settings = _settings(document, problems)
-    rules = _each("rules", settings.rules, rule_settings, document, problems)
-    channels = _each("channels", settings.channels, channel_settings, document, problems)
+    contents = Contents(
+        settings,
+        problems,
+        rules=_each("rules", settings.rules, rule_settings, document, problems),
+        burn_rates=_each("burn_rates", settings.burn_rates, burn_rate_settings, document, problems),
+        channels=_each("channels", settings.channels, channel_settings, document, problems),
+        mute_times=_each("mute_times", settings.mute_times, mapping, document, problems),
+        inhibitions=_each("inhibitions", settings.inhibitions, mapping, document, problems),
+    )
     _note_doubles("rules", "a second rule of that name", settings.rules, problems)
+    _note_doubles("burn_rates", "a second of that name", settings.burn_rates, problems)
     _note_doubles("channels", "a second of that name", settings.channels, problems)
-    return Contents(settings, problems, rules, channels)
+    _note_doubles("mute_times", "a second of that name", settings.mute_times, problems)
+    return contents
 
 
 def _text(path: Path) -> str:
@@ -198,6 +209,7 @@ _RIGHT: Final = {
     "bool_type": "write true or false",
     "bool_parsing": "write true or false",
     "float_type": "write a number",
+    "int_type": "write a whole number",
     "finite_number": "write a finite number",
 }
 """What would be right, by pydantic's name of the mistake."""
@@ -262,6 +274,8 @@ def _keys_at(path: Place) -> list[str]:
     match path:
         case ("rules", *_):
             return keys_of(RuleSettings)
+        case ("burn_rates", *_):
+            return keys_of(BurnRateSettings)
         case ("channels", *_):
             return sorted({*keys_of(LogChannelSettings), *keys_of(WebhookChannelSettings)})
         case ("collectors", _):

@@ -6,13 +6,14 @@ from pathlib import Path
 from kailash_monitor.channels import LogNotificationChannel, from_mapping
 from kailash_monitor.config.loader import Contents, Place, Problems, load_contents
 from kailash_monitor.config.reach import check_reach
-from kailash_monitor.config.schema import CollectorsSettings, Settings, revealed
+from kailash_monitor.config.routing import set_routing
+from kailash_monitor.config.schema import BurnRateSettings, CollectorsSettings, RuleSettings, Settings, revealed
 from kailash_monitor.engine import AlertManager
 from kailash_monitor.errors import ConfigurationError, MetricError
 from kailash_monitor.instrument import DiskSource, HostSource, LoopLagSource, ProcessSource, Source
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.metrics.self_metrics import SELF, SelfMetrics
-from kailash_monitor.rules import AlertRule, create_host_alert_rules
+from kailash_monitor.rules import AlertRule, burn_rate_rules, create_host_alert_rules
 from kailash_monitor.web import Listen
 from kailash_monitor.yaml_source import Node
 
@@ -21,7 +22,7 @@ __all__ = ["Monitor", "default_monitor", "load_monitor"]
 
 @dataclass(frozen=True, slots=True)
 class Monitor:
-    """A manager with its sources, rules and channels. `listen` is None where the file does not state it."""
+    """A manager with its sources, rules, channels and routes. `listen` is None where the file does not state it."""
 
     manager: AlertManager
     listen: Listen | None
@@ -45,12 +46,15 @@ def _build(contents: Contents) -> Monitor:
         manager.add_source(source)
     for rule in _default_rules(contents):
         manager.add_rule(rule)
-    for index in contents.rules:
-        _add_rule(manager, index, contents)
+    for index, rule_settings in contents.rules.items():
+        _add_rules(manager, ("rules", index), rule_settings, problems)
+    for index, burn_rate in contents.burn_rates.items():
+        _add_rules(manager, ("burn_rates", index), burn_rate, problems)
     if not _mentions_log(settings.channels):
         manager.add_notification_channel(LogNotificationChannel())
     for index in contents.channels:
         _add_channel(manager, index, contents)
+    set_routing(manager, contents)
     listen = _listen(settings.listen, problems)
     problems.raise_any()
     return Monitor(manager, listen)
@@ -89,18 +93,19 @@ def _default_rules(contents: Contents) -> list[AlertRule]:
     return [rule for rule in create_host_alert_rules() if rule.name not in given and rule.collector in watched]
 
 
-def _add_rule(manager: AlertManager, index: int, contents: Contents) -> None:
-    """Make one rule of the file and take it on; note what is wrong with it."""
-    place: Place = ("rules", index)
+def _add_rules(manager: AlertManager, place: Place, settings: RuleSettings | BurnRateSettings, problems: Problems) -> None:
+    """Make what stands at one place of the file into rules and take them on; note what is wrong with them."""
     registry = manager.metrics_registry
+    own = SelfMetrics(lambda: 0.0, clock=registry.clock)  # registered when it runs
+    given = settings.model_dump(exclude_none=True)
     try:
-        rule = AlertRule.from_mapping(contents.rules[index].model_dump(exclude_none=True))
-        own = SelfMetrics(lambda: 0.0, clock=registry.clock)  # registered when it runs
-        check_reach(rule, {**registry.get_all_collectors(), SELF: own})
-        if not contents.problems.within((*place, "name")):  # its name is another's, which was noted
-            manager.add_rule(rule)
+        rules = burn_rate_rules(**given) if isinstance(settings, BurnRateSettings) else [AlertRule.from_mapping(given)]
+        for rule in rules:
+            check_reach(rule, {**registry.get_all_collectors(), SELF: own})
+            if not problems.within((*place, "name")):  # its name is another's, which was noted
+                manager.add_rule(rule)
     except ConfigurationError as error:
-        contents.problems.add_error(place, error)
+        problems.add_error(place, error)
 
 
 def _mentions_log(channels: list[object]) -> bool:

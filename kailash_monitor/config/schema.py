@@ -6,11 +6,22 @@ from kailash_monitor.errors import MissingExtra
 from kailash_monitor.model.durations import format_duration, parse_duration
 
 try:
-    from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr, TypeAdapter, ValidationError
+    from pydantic import (
+        BaseModel,
+        ConfigDict,
+        Discriminator,
+        Field,
+        PlainValidator,
+        SecretStr,
+        Tag,
+        TypeAdapter,
+        ValidationError,
+    )
 except ImportError:
     raise MissingExtra("reading a configuration file", package="pydantic", extra="cli") from None
 
 __all__ = [
+    "BurnRateSettings",
     "ChannelSettings",
     "CollectorSettings",
     "CollectorsSettings",
@@ -19,8 +30,10 @@ __all__ = [
     "Settings",
     "ValidationError",
     "WebhookChannelSettings",
+    "burn_rate_settings",
     "channel_settings",
     "keys_of",
+    "mapping",
     "revealed",
     "rule_settings",
 ]
@@ -47,6 +60,14 @@ SamplingInterval = Annotated[float, PlainValidator(_sampling_interval)]
 Number = Annotated[float, Field(strict=True)]
 """Not the text "5", and not true, which Python takes for 1."""
 
+WholeNumber = Annotated[int, Field(strict=True)]
+Severity = Literal["info", "warning", "error", "critical"]
+Thresholds = dict[Severity, Number]
+Clear = Annotated[
+    Annotated[Number, Tag("number")] | Annotated[Thresholds, Tag("levels")],
+    Discriminator(lambda value: "levels" if isinstance(value, dict) else "number"),
+]
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, populate_by_name=True, frozen=True)
@@ -68,14 +89,15 @@ class CollectorsSettings(_Strict):
 
 
 class RuleSettings(_Strict):
-    """A rule; the keys are the parameters of AlertRule."""
+    """A rule; the keys are the parameters of AlertRule, but for those that only a program can give."""
 
     name: str
     description: str | None = None
-    severity: Literal["info", "warning", "error", "critical"] = "warning"
+    severity: Severity | None = None
     metric_name: str = Field(alias="metric")
     condition: str
     threshold: Number | None = None
+    levels: Thresholds | None = None
     time_window: Duration | None = None
     evaluation_interval: Duration | None = None
     notification_interval: Duration | None = None
@@ -87,7 +109,26 @@ class RuleSettings(_Strict):
     group_by: list[str] = []
     hold: Duration | None = None
     keep_firing: Duration | None = None
-    clear: Number | None = None
+    clear: Clear | None = None
+    no_data: Literal["keep", "alert", "ok"] | None = None
+    max_alerts: WholeNumber | None = None
+    flapping: object = None  # a pair or a mapping: AlertRule says what is wrong with it
+    on_write: bool = False
+
+
+class BurnRateSettings(_Strict):
+    """An objective and what it is about; the keys are parameters of burn_rate_rules."""
+
+    name: str
+    good: str
+    total: str
+    objective: Number
+    min_events: WholeNumber | None = None
+    collector: str | None = None
+    match: dict[str, str] = {}
+    group_by: list[str] = []
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
 
 
 class LogChannelSettings(_Strict):
@@ -113,22 +154,40 @@ ChannelSettings = Annotated[LogChannelSettings | WebhookChannelSettings, Field(d
 
 
 class Settings(_Strict):
-    """A whole file. Every key may be left out. Rules and channels are checked one by one, so that each is told of."""
+    """A whole file. Every key may be left out. What stands in lists is checked one by one, so that each is told of.
+
+    The keys of mute times, routes and inhibitions are the business of MuteTime, Route and Inhibition.
+    """
 
     listen: str | None = None
     namespace: str = "kailash"
     collectors: CollectorsSettings = CollectorsSettings()
     default_rules: bool = True
     rules: list[object] = []
+    burn_rates: list[object] = []
     channels: list[object] = []
+    mute_times: list[object] = []
+    routes: dict[str, object] = {}
+    inhibitions: list[object] = []
 
 
 _CHANNEL: Final[TypeAdapter[ChannelSettings]] = TypeAdapter(ChannelSettings)
+_MAPPING: Final = TypeAdapter(dict[str, object])
 
 
 def rule_settings(value: object) -> RuleSettings:
     """Check one rule; a ValidationError lists what is wrong with its shape."""
     return RuleSettings.model_validate(value)
+
+
+def burn_rate_settings(value: object) -> BurnRateSettings:
+    """Check one burn rate; a ValidationError lists what is wrong with its shape."""
+    return BurnRateSettings.model_validate(value)
+
+
+def mapping(value: object) -> dict[str, object]:
+    """Check that it is a mapping; a ValidationError says that it is none."""
+    return _MAPPING.validate_python(value)
 
 
 def channel_settings(value: object) -> ChannelSettings:

@@ -201,9 +201,18 @@ def _rule(status: RuleStatus) -> dict[str, object]:
         "collector": rule.collector,
         "condition": str(rule.condition),
         "threshold": rule.threshold,
+        "levels": [
+            {"severity": level.severity.value, "threshold": level.threshold, "clear": level.clear} for level in rule.levels
+        ],
+        "metrics": list(rule.metrics),
+        "match": dict(rule.match),
+        "group_by": list(rule.group_by),
         "time_window_seconds": rule.time_window,
         "evaluation_interval_seconds": rule.evaluation_interval,
         "hold_seconds": rule.hold,
+        "keep_firing_seconds": rule.keep_firing,
+        "no_data": rule.no_data.value,
+        "on_write": rule.on_write,
         "enabled": rule.enabled,
         "state": status.state,
         "value": status.value,
