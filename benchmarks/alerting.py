@@ -4,8 +4,8 @@ The core is driven by hand, and so is its clock. *A tick* judges one rule that s
 event loop. *A transition* is one change between firing and resolved, from its recording until every channel has answered,
 which they do at once. *Memory* is that of a grouped rule's alerts, all told, by tracemalloc.
 
-*The week*: a rule for each of a hundred gauges, judged each minute; each minute one gauge is set, in turn, and a quarter of
-the values breach.
+*The week*: a rule for each of a hundred gauges, judged each minute; each minute one gauge is set, in turn, and some of the
+values breach.
 """
 
 import gc
@@ -44,8 +44,9 @@ def rows(effort: Effort) -> Iterator[Row]:
         yield _row(work, _best(partial(_transitions, channels, max(2, effort.calls // 100)), effort))
     yield _memory(effort.series)
     seconds = effort.history * WEEK
-    took = seconds_of(partial(_simulate, seconds))
-    yield _row(f"{seconds / 86_400:.3g} simulated days of {RULES} rules at 1 min", took, AtMost(20.0))
+    for share, what in ((0.0, "calm"), (0.01, "one value in a hundred breaches"), (0.25, "one in four breaches")):
+        took = seconds_of(partial(_simulate, seconds, share))
+        yield _row(f"{seconds / 86_400:.3g} simulated days of {RULES} rules at 1 min, {what}", took, AtMost(20.0))
 
 
 def _row(work: str, seconds: float, target: AtMost | None = None) -> Row:
@@ -163,7 +164,7 @@ def _memory(alerts: int) -> Row:
 # -- the week --------------------------------------------------------------------------------------------------------------
 
 
-def _simulate(seconds: float) -> None:
+def _simulate(seconds: float, breaching: float) -> None:
     rules = [
         AlertRule(f"rule-{n}", "Too much waits", "warning", f"waiting_{n}", "> 5", evaluation_interval="1m")
         for n in range(RULES)
@@ -174,11 +175,11 @@ def _simulate(seconds: float) -> None:
         app.set_gauge(f"waiting_{n}", 0.0)
 
     def record(at: float) -> None:
-        app.set_gauge(f"waiting_{round(at / 60) % RULES}", 9.0 if source.random() < 0.25 else 0.0)
+        app.set_gauge(f"waiting_{round(at / 60) % RULES}", 9.0 if source.random() < breaching else 0.0)
 
     simulator.every("1m", record, until=seconds)
     simulator.advance(seconds)
-    assert simulator.told()
+    assert simulator.told() or breaching < 0.1
 
 
 if __name__ == "__main__":

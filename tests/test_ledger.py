@@ -3,10 +3,13 @@
 import functools
 import itertools
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from kailash_monitor.alerting.incident import AlertKey, Incident, State
 from kailash_monitor.alerting.ledger import (
@@ -296,7 +299,7 @@ def test_following_the_same_incident_keeps_what_was_heard() -> None:
 
 
 def test_a_firing_that_is_given_up_is_tried_again_only_when_it_is_graver() -> None:
-    entry = given_up(LedgerEntry(incident(State.FIRING)), FIRING, WARNING, NOW)
+    entry = given_up(LedgerEntry(incident(State.FIRING)), FIRING, WARNING, NOW, in_doubt=False)
     assert ask(entry) is Reason.UNDELIVERABLE
     assert ask(follow(entry, incident(State.FIRING, severity=ERROR))) is Reason.RAISED
     assert ask(follow(entry, incident(State.RESOLVED))) is Reason.UNDELIVERABLE
@@ -304,34 +307,42 @@ def test_a_firing_that_is_given_up_is_tried_again_only_when_it_is_graver() -> No
 
 
 def test_an_end_that_is_given_up_is_not_told_and_the_next_incident_is() -> None:
-    entry = given_up(told(incident(State.RESOLVED)), RESOLVED, WARNING, NOW)
+    entry = given_up(told(incident(State.RESOLVED)), RESOLVED, WARNING, NOW, in_doubt=False)
     assert (ask(entry), entry.finished) == (Reason.UNDELIVERABLE, True)
     assert ask(follow(entry, incident(State.FIRING, number=2))) is Reason.FIRED
 
 
 def test_a_repeat_that_is_given_up_is_tried_anew_when_the_next_is_due() -> None:
-    entry = given_up(told(incident(State.FIRING), at=0.0), REPEAT, WARNING, NOW)
+    entry = given_up(told(incident(State.FIRING), at=0.0), REPEAT, WARNING, NOW, in_doubt=False)
     assert (ask(entry, 159.0), ask(entry, 160.0)) == (Reason.ALREADY_TOLD, Reason.REPEAT_DUE)
 
 
 def test_that_it_flaps_is_given_up_once_and_then_its_end_is_told_instead() -> None:
     """A channel that refuses the word would be told it for ever, without a pause."""
-    entry = given_up(told(incident(State.RESOLVED)), FLAPPING, WARNING, NOW)
+    entry = given_up(told(incident(State.RESOLVED)), FLAPPING, WARNING, NOW, in_doubt=False)
     assert ask(entry, flapping=True) is Reason.RESOLVED
 
 
 def test_that_it_is_stable_is_given_up_once_and_its_end_is_told_all_the_same() -> None:
     flapped = accepted(told(incident(State.FIRING)), FLAPPING, WARNING, NOW)
-    entry = given_up(flapped, STABLE, WARNING, NOW)
+    entry = given_up(flapped, STABLE, WARNING, NOW, in_doubt=False)
     assert ask(entry) is Reason.ALREADY_TOLD
     assert ask(follow(entry, incident(State.RESOLVED))) is Reason.RESOLVED
 
 
 def test_after_the_word_that_what_flapped_is_over_its_end_is_tried_and_given_up_as_any_other() -> None:
     flapped = accepted(told(incident(State.RESOLVED)), FLAPPING, WARNING, NOW)
-    entry = given_up(flapped, STABLE, WARNING, NOW)
+    entry = given_up(flapped, STABLE, WARNING, NOW, in_doubt=False)
     assert ask(entry) is Reason.RESOLVED
-    assert ask(given_up(entry, RESOLVED, WARNING, NOW)) is Reason.UNDELIVERABLE
+    assert ask(given_up(entry, RESOLVED, WARNING, NOW, in_doubt=False)) is Reason.UNDELIVERABLE
+
+
+def test_a_firing_that_may_have_been_heard_is_owed_its_end_though_a_later_one_certainly_was_not() -> None:
+    entry = attempting(LedgerEntry(incident(State.FIRING)), FIRING)
+    entry = given_up(entry, FIRING, WARNING, NOW, in_doubt=True)
+    entry = attempting(follow(entry, incident(State.FIRING, severity=CRITICAL)), FIRING)
+    entry = failed(entry, FIRING, in_doubt=False)
+    assert ask(follow(entry, incident(State.RESOLVED))) is Reason.RESOLVED
 
 
 # -- one incident after another ----------------------------------------------------------------------------------------
@@ -406,6 +417,14 @@ def test_what_flaps_and_was_told_so_is_one_story() -> None:
     assert ask(accepted(attempting(over, STABLE), STABLE, WARNING, NOW)) is Reason.ALREADY_TOLD
 
 
+def test_what_flaps_and_ends_while_a_channel_is_told_that_its_route_leads_elsewhere_has_ended_for_it() -> None:
+    entry = accepted(told(incident(State.FIRING)), FLAPPING, WARNING, NOW)
+    assert ask(entry, reach=Reach.NOT_ROUTED, flapping=True) is Reason.REROUTED
+    entry = follow(attempting(entry, RESOLVED), incident(State.RESOLVED))
+    entry = accepted(entry, RESOLVED, WARNING, NOW)
+    assert ask(entry) is Reason.ALREADY_TOLD
+
+
 def test_a_late_word_that_it_is_stable_and_fires_does_not_hide_that_it_has_ended_since() -> None:
     flapped = accepted(told(incident(State.FIRING)), FLAPPING, WARNING, NOW)
     entry = failed(attempting(flapped, STABLE), STABLE, in_doubt=True)
@@ -447,7 +466,9 @@ MAY_FOLLOW: Final = {
     Reason.FLAPPING: {"over", "unheard", "maybe", "firing", "refused"},
     Reason.STABLE: {"firing", "refused"},
     Reason.MISSED: {"over", "unheard", "refused"},
-    **dict.fromkeys((Reason.RESOLVED, Reason.RULE_REMOVED, Reason.REROUTED), {"firing", "maybe", "refused"}),
+    Reason.RESOLVED: {"firing", "maybe", "refused"},
+    Reason.RULE_REMOVED: {"firing", "maybe", "refused"},
+    Reason.REROUTED: {"firing", "maybe", "refused"},
 }
 """After which word the channel may accept something for that reason.
 
@@ -483,8 +504,11 @@ class Conversation(RuleBasedStateMachine):
     def state(self) -> State | None:
         return None if self.latest is None else self.latest.state
 
-    @initialize(severity=st.sampled_from([WARNING, CRITICAL]))
-    @precondition(lambda self: self.state in (None, State.RESOLVED))
+    @initialize()
+    def begins(self) -> None:
+        self.fires(WARNING)
+
+    @precondition(lambda self: self.state is State.RESOLVED)
     @rule(severity=st.sampled_from([WARNING, CRITICAL]))
     def fires(self, severity: AlertSeverity) -> None:
         number = 1 if self.previous is None else self.previous.number + 1
@@ -551,12 +575,17 @@ class Conversation(RuleBasedStateMachine):
         reason = decide(self.entry, self.situation, self.now)
         self.entry = called(self.entry, reason)
         number = self.latest.number
-        if self.entry.flapping:
-            self.heard.update(range(1, number + 1))
-        if self.latest.active:
+        if self.entry.flapping and self.state is not State.PENDING:
+            self.heard.update(range(max(self.heard, default=number), number + 1))  # one story, since it was told
+        if self.latest.active and number not in self._being_told:
             reached = self.situation.reach in (Reach.ROUTED, Reach.ESCALATED)
-            self.wanted[number] = reached and self.situation.suppressed is None and number not in self.refused
+            self.wanted[number] = reached and self.situation.suppressed is None
         return reason
+
+    @property
+    def _being_told(self) -> set[int]:
+        begins = self.message is not None and self.message.kind in BEGINS
+        return {self.message.about.number} if self.message is not None and begins else set()
 
     @precondition(lambda self: not self.on_its_way)
     @rule()
@@ -616,8 +645,8 @@ class Conversation(RuleBasedStateMachine):
         message = self._arrived()
         assert self.entry is not None
         message.in_doubt |= in_doubt
-        entry = failed(self.entry, message.kind, in_doubt=message.in_doubt)
-        self.entry = given_up(entry, message.kind, message.about.severity, self.now)
+        severity, in_doubt = message.about.severity, message.in_doubt
+        self.entry = given_up(self.entry, message.kind, severity, self.now, in_doubt=in_doubt)
         self.message = None
         if message.kind in BEGINS:
             self.refused.add(message.about.number)
@@ -631,6 +660,18 @@ class Conversation(RuleBasedStateMachine):
         reason = self._look()
         again = KIND_OF.get(reason) is message.kind and self.entry.about[:5] == message.about[:5]
         assert not again, "what was refused is tried again at once"
+
+    @precondition(lambda self: not self.on_its_way)
+    @rule(outcome=st.sampled_from(["accepts", "fails", "is_given_up"]), in_doubt=st.booleans())
+    def is_told_at_once(self, outcome: str, in_doubt: bool) -> None:
+        """Begin an attempt that ends before anything else happens."""
+        self.is_told()
+        if not self.on_its_way:
+            return
+        if outcome == "accepts":
+            self.accepts()
+        else:
+            {"fails": self.fails, "is_given_up": self.is_given_up}[outcome](in_doubt=in_doubt)
 
     def _arrived(self) -> Message:
         assert self.message is not None
@@ -649,8 +690,8 @@ class Conversation(RuleBasedStateMachine):
         """Each such incident is told of in one summary, or waits for one."""
         if self.entry is None or self.previous is None:
             return
-        under_way = {self.message.about.number} if self.message is not None and self.message.kind in BEGINS else set()
-        unheard = [number for number, wanted in self.wanted.items() if wanted and number not in self.heard | under_way]
+        known = self.heard | self.refused | self._being_told
+        unheard = [number for number, wanted in self.wanted.items() if wanted and number not in known]
         waiting = [missed(entry) for entry in (self.entry, self.entry.behind) if entry is not None]
         counted = self.summed_up + sum([sum_up.count for sum_up in waiting if sum_up is not None])
         assert counted == len([number for number in unheard if number <= self.previous.number])

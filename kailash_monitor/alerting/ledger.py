@@ -218,9 +218,9 @@ def called(entry: LedgerEntry, reason: Reason) -> LedgerEntry:
     """Give the entry after a decision: what stands against telling is the channel itself, or something else."""
     if entry.if_heard is not None and entry.about.active:
         entry = replace(entry, if_heard=called(entry.if_heard, reason))
-    if reason.tells:
-        return entry if entry.called or entry.heard is not Heard.UNTOLD else replace(entry, called=True)
-    return replace(entry, called=False) if entry.called and entry.heard is Heard.UNTOLD else entry
+    if entry.heard is not Heard.UNTOLD or entry.called is reason.tells or (reason.tells and not entry.about.active):
+        return entry  # what is over can only be summed up, and was called while it fired or not at all
+    return replace(entry, called=reason.tells)
 
 
 def called_behind(entry: LedgerEntry, situation: Situation, now: float) -> LedgerEntry:
@@ -235,7 +235,7 @@ def attempting(entry: LedgerEntry, kind: NoticeKind) -> LedgerEntry:
     if kind in (NoticeKind.MISSED, NoticeKind.STABLE) and entry.if_heard is None:
         return replace(entry, if_heard=accepted(entry, kind, entry.about.severity, entry.told_at or 0.0))
     doubtful = kind in (NoticeKind.FIRING, NoticeKind.FLAPPING) and entry.heard is Heard.UNTOLD
-    return replace(entry, heard=Heard.IN_DOUBT) if doubtful else entry
+    return replace(entry, heard=Heard.IN_DOUBT, undeliverable=None) if doubtful else entry
 
 
 def accepted(entry: LedgerEntry, kind: NoticeKind, severity: AlertSeverity, now: float) -> LedgerEntry:
@@ -247,7 +247,7 @@ def accepted(entry: LedgerEntry, kind: NoticeKind, severity: AlertSeverity, now:
         case NoticeKind.RESOLVED:
             if entry.about.active:  # no route leads to it any more; if one does again, it is told again
                 return LedgerEntry(entry.about)
-            return replace(entry, over=True, called=False)
+            return replace(entry, over=True, called=False, flapping=False)
         case NoticeKind.MISSED:
             if entry.about.active or entry.about.state is State.PENDING:
                 return replace(entry, missed=None)
@@ -266,17 +266,23 @@ def failed(entry: LedgerEntry, kind: NoticeKind, *, in_doubt: bool) -> LedgerEnt
     if in_doubt:
         return entry
     about_firing = kind in (NoticeKind.FIRING, NoticeKind.FLAPPING)
-    heard = Heard.UNTOLD if about_firing and entry.heard is Heard.IN_DOUBT else entry.heard
-    return replace(entry, heard=heard, if_heard=None)
+    by_this_alone = entry.heard is Heard.IN_DOUBT and entry.undeliverable is None  # else one that was given up is in doubt
+    return replace(entry, heard=Heard.UNTOLD if about_firing and by_this_alone else entry.heard, if_heard=None)
 
 
-def given_up(entry: LedgerEntry, kind: NoticeKind, severity: AlertSeverity, now: float) -> LedgerEntry:
-    """Give the entry after a message of `kind` was given up. A repeat is tried anew when the next one is due."""
+def given_up(entry: LedgerEntry, kind: NoticeKind, severity: AlertSeverity, now: float, *, in_doubt: bool) -> LedgerEntry:
+    """Give the entry after the last attempt at a message of `kind` failed, and it was given up; `in_doubt` as in `failed`.
+
+    A repeat is tried anew when the next one is due.
+    """
+    if kind is NoticeKind.MISSED and entry.if_heard is not None:
+        return entry.if_heard  # what came after it is in the next one
+    entry = failed(entry, kind, in_doubt=in_doubt)
     match kind:
         case NoticeKind.REPEAT:
             return replace(entry, told_at=now)
         case NoticeKind.MISSED:
-            return entry.if_heard or replace(entry, missed=None, called=False)
+            return replace(entry, missed=None, called=False)
         case NoticeKind.STABLE:
             return replace(entry, flapping=False, if_heard=None)  # that it is over is told all the same, as any other end
         case _:

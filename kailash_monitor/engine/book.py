@@ -174,7 +174,7 @@ class AlertBook:
 
     @staticmethod
     def _to_judge(view: _View, sighting: Sighting) -> list[Labels]:
-        known = [group for group in view.cases if group != OVERFLOW]
+        known = [group for group in view.cases if group is not OVERFLOW]
         new = [group for group in sighting.breaching if not (view.cases and group in view.cases)]
         if view.seen_at is None:  # nothing is missing where nothing ever was
             new = [group for group in new if group not in sighting.missing]
@@ -305,7 +305,7 @@ class AlertBook:
                 continue
             for case in tuple(view.cases.values()):
                 group = case.key.group
-                if group != OVERFLOW and frozenset(group) != frozenset(rule.group_by):
+                if group is not OVERFLOW and frozenset(group) != frozenset(rule.group_by):
                     changes += self._end(view, case, Reason.RULE_REMOVED, now)
             view.groups.clear()
         return changes
@@ -344,7 +344,7 @@ class AlertBook:
 
 
 def _open_groups(view: _View) -> list[Labels]:
-    return [group for group, case in view.cases.items() if group != OVERFLOW and case.incident.state is not State.RESOLVED]
+    return [group for group, case in view.cases.items() if group is not OVERFLOW and case.incident.state is not State.RESOLVED]
 
 
 def _problem(rule: AlertRule, view: _View, sighting: Sighting) -> tuple[Cause, str] | None:

@@ -142,8 +142,7 @@ class Core:
 
     def work(self) -> Iterator[None]:
         """Do what is due, in steps of a few milliseconds at most: telling first, then what was asked for, then rules."""
-        with self.lock:
-            self._watch_time(self._clock.now())
+        self._watch_time(self._clock.now())
         while True:
             taken: tuple[str, int] | None = None
             with self.lock:

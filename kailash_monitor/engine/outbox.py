@@ -325,4 +325,4 @@ def _after(the: Case, channel: str, part: Part, verdict: Verdict, now: float) ->
         case TryAgain(message=message):
             return failed(entry, kind, in_doubt=message.in_doubt)
         case GivenUp(message=message):
-            return given_up(failed(entry, kind, in_doubt=message.in_doubt), kind, severity, now)
+            return given_up(entry, kind, severity, now, in_doubt=message.in_doubt)

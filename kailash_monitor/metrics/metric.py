@@ -465,6 +465,8 @@ class Metric(Reads):
             return self._all() if retired is None else [*self._all(), retired]
 
     def _all(self) -> list[Series]:
+        if not self._overflow:
+            return list(self.children.copy().values())
         return [*self.children.copy().values(), *self._overflow.copy().values()]
 
     def empty_window(self, seconds: float, now: float, told_apart_by: Sequence[str] = ()) -> Window:

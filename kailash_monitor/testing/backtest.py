@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import assert_never
+from typing import TypeVar, assert_never, cast
 
 from kailash_monitor.errors import ConfigurationError
 from kailash_monitor.model.alert import Alert
@@ -17,6 +17,9 @@ __all__ = ["Backtest", "backtest"]
 
 Points = Iterable[tuple[float, float]]
 """Pairs of a time in seconds, not falling, and a value."""
+
+Values = TypeVar("Values", bound=tuple[str, ...])
+"""Label values in the order of `group_by`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class Backtest:
 
 def backtest(
     rule: AlertRule,
-    series: Points | Mapping[tuple[str, ...], Points],
+    series: Points | Mapping[Values, Points],
     *,
     metric_type: MetricType = MetricType.GAUGE,
     then: Duration | None = None,
@@ -53,7 +56,8 @@ def backtest(
     if rule.reading is not None or rule.burn_rate is not None:
         raise ConfigurationError("backtest", seen=f"{rule!r}", expected="a rule over one metric")
     given = series if isinstance(series, Mapping) else {(): series}
-    by_values = {values: tuple(points) for values, points in given.items()}
+    by_labels = cast("Mapping[tuple[str, ...], Points]", given)  # a mapping might also be an iterable of points: it is not
+    by_values = {values: tuple(points) for values, points in by_labels.items()}
     times = [at for points in by_values.values() for at, _ in points]
     start, end = min(times, default=0.0), max(times, default=0.0)
     simulator = Simulator(rule, wall=start)

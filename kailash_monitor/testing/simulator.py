@@ -83,6 +83,8 @@ class Simulator:
         self._todo: list[tuple[float, int, Callable[[], object]]] = []
         self._order = itertools.count()
         self._core = self.manager.core
+        self._rung: set[str] = set()  # channels that may have something to do
+        self._core.outbox.ring = self._rung.add
         self._core.dispatcher.audit.listen(self.timeline.append)
         for channel in channels:
             self.add_channel(channel)
@@ -160,7 +162,7 @@ class Simulator:
 
     def _due(self) -> float:
         due = min(self._core.due, self._todo[0][0]) if self._todo else self._core.due
-        for name in self.channels:
+        for name in self._rung:  # the others have nothing to do
             wait = self._core.outbox.next_in(name, self.clock.time)
             due = due if wait is None else min(due, self.clock.time + wait)
         return due
@@ -181,10 +183,12 @@ class Simulator:
     def _deliver(self) -> bool:
         """Make the attempts that are due; whether there were any."""
         any_begun = False
-        for name, channel in self.channels.items():
+        for name in sorted(self._rung):
             while (send := self._core.outbox.begin_next(name, self.clock.time)) is not None:
                 any_begun = True
-                self._attempt(name, channel, send)
+                self._attempt(name, self.channels[name], send)
+            if self._core.outbox.next_in(name, self.clock.time) is None:
+                self._rung.discard(name)
         return any_begun
 
     def _attempt(self, name: str, channel: NotificationChannel, send: Send) -> None:
