@@ -344,7 +344,9 @@ class AlertBook:
 
 
 def _open_groups(view: _View) -> list[Labels]:
-    return [group for group, case in view.cases.items() if group is not OVERFLOW and case.incident.state is not State.RESOLVED]
+    return [
+        group for group, case in view.cases.items() if group is not OVERFLOW and case.incident.state is not State.RESOLVED
+    ]
 
 
 def _problem(rule: AlertRule, view: _View, sighting: Sighting) -> tuple[Cause, str] | None:
