@@ -14,10 +14,11 @@ from kailash_monitor.alerting.inhibition import Inhibition
 from kailash_monitor.alerting.mute import MuteTime
 from kailash_monitor.alerting.route import Route
 from kailash_monitor.delivery.outcome import Rejected, Retry
+from kailash_monitor.errors import ConfigurationError
 from kailash_monitor.model.alert import AlertStatus
 from kailash_monitor.model.notice import Item, Notice
 from kailash_monitor.rules import AlertRule, burn_rate_rules
-from kailash_monitor.testing import EPOCH, RecordingChannel, Simulator
+from kailash_monitor.testing import EPOCH, Attempt, RecordingChannel, Simulator
 
 HOURLY = 3600.0
 
@@ -1016,3 +1017,105 @@ def test_a_channel_that_refuses_to_hear_that_an_alert_flaps_is_told_the_truth_wh
     refused = [notice.alert.incident for notice in channel.attempts if notice.kind.value == "flapping"]
     assert len(refused) == len(set(refused))
     assert sim.notices()[-1].alert.status is (AlertStatus.FIRING if ends_at else AlertStatus.RESOLVED)
+
+
+@pytest.mark.parametrize(("no_data", "told"), [("keep", ["firing"]), ("ok", ["firing", "resolved"])])
+def test_a_callback_that_has_nothing_to_say_any_more_resolves_nothing(no_data: str, told: list[str]) -> None:
+    answers: list[float | None] = [9.0]
+    sim = Simulator(rule("busy", no_data=no_data))
+    sim.collector().callback_gauge("queue", lambda: answers[0])
+    sim.advance(10)
+    answers[0] = None
+    sim.advance("5m")
+    assert [kind for kind in sim.told(alert_id="busy_app") if kind != "repeat"] == told
+
+
+@pytest.mark.parametrize("no_data", ["keep", "alert"])
+def test_a_series_that_never_had_a_value_is_not_missing_beside_others_that_have(no_data: str) -> None:
+    sim = Simulator(rule("busy", group_by=["host"], no_data=no_data))
+    gauge = sim.collector().gauge("queue", labels=("host",))
+    gauge.labels("never set")
+    gauge.set("a", 1)
+    sim.advance("5m")
+    assert sim.told() == []
+
+
+# -- what a review found ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("interval", ["15m", 0])
+def test_the_ladder_counts_from_the_first_message_of_a_group_that_waits(interval: object) -> None:
+    ladder = Route(channels=["ops"], wait="30s", group_by=[], escalation=[("15m", ["boss"])])
+    sim = Simulator(rule(notification_interval=interval), channels=["ops", "boss"], routes=ladder)
+    sim.set("queue", 9)
+    sim.advance("1h")
+    told = [entry.at for entry in sim.timeline if isinstance(entry, Attempt) and entry.channel == "boss"]
+    assert told[0] == pytest.approx(30 + 900 + 30, abs=1)  # its own group waits as well
+
+
+def crowd(sim: Simulator, value: float) -> None:
+    for host in "abcd":
+        sim.set("queue", value, {"host": host})
+
+
+def test_an_overflow_alert_ends_with_the_limit_that_it_stands_for() -> None:
+    sim = Simulator(rule(group_by=["host"], max_alerts=2))
+    crowd(sim, 9)
+    sim.advance(10)
+    sim.manager.replace_rule(rule(group_by=["host"]))
+    sim.advance(10)
+    crowd(sim, 0)
+    sim.advance(10)
+    assert sim.manager.get_active_alerts() == []
+    assert sim.told(alert_id='busy_app{overflow="true"}') == ["firing", "resolved"]
+
+
+def test_a_gap_does_not_resolve_an_overflow_alert() -> None:
+    sim = Simulator(rule(group_by=["host"], max_alerts=2))
+    gauge = sim.collector().gauge("queue", labels=("host",), ttl="1m")
+    for host in "abcd":
+        gauge.set(host, 9)
+    sim.advance("10m")
+    assert sim.told(alert_id='busy_app{overflow="true"}') == ["firing"]
+
+
+def test_errors_that_take_turns_are_told_as_the_one_that_they_are() -> None:
+    errors = itertools.cycle([ConnectionError("refused"), TimeoutError("late")])
+
+    def length() -> float:
+        raise next(errors)
+
+    sim = Simulator(AlertRule("broker", "", "error", condition="> 5", reading=length))
+    sim.advance("2m")
+    assert "firing" in sim.told()
+
+
+def test_an_acknowledgement_of_what_never_fired_is_void() -> None:
+    sim = Simulator(rule(hold=30, notification_interval="15m"))
+    sim.set("queue", 9)
+    sim.advance(10)
+    sim.manager.acknowledge_alert("busy_app", author="ann")
+    sim.set("queue", 0)
+    sim.advance(10)
+    sim.set("queue", 9)
+    sim.advance("1h")
+    assert sim.told() == ["firing", "repeat", "repeat", "repeat"]
+
+
+def test_a_silence_that_no_calendar_can_show_is_refused() -> None:
+    sim = Simulator(rule())
+    with pytest.raises(ConfigurationError, match="ten years at most"):
+        sim.manager.silence(host="a", duration=1e12)
+
+
+def test_alerts_that_never_fire_leave_nothing_behind() -> None:
+    sim = Simulator(rule(group_by=["host"], hold="1h"))
+    for number in range(300):
+        gauge = sim.collector().gauge("queue", labels=("host",))
+        gauge.set(f"h{number}", 9)
+        sim.advance(2)
+        gauge.set(f"h{number}", 0)
+        sim.advance(2)
+        gauge.remove(f"h{number}")
+    assert len(sim.manager.core.book) == 0
+    assert len(sim.manager.core.dispatcher._heap) < 200

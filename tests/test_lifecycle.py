@@ -551,10 +551,30 @@ def test_a_new_start_lets_go_of_what_a_closed_loop_left() -> None:
         _DROPPED
         + _CLOSED
         + """
+    class Hears(NotificationChannel):
+        heard = []
+        async def send_notification(self, alert, context):
+            self.heard.append(context["kind"])
+            return True
+    manager.add_notification_channel(Hears())
     async def again():
         async with manager:
+            await asyncio.sleep(1)
             assert manager.running
+            assert Hears.heard == ["firing"]
     asyncio.run(again())
+    async def dropped():
+        manager.start()
+        await asyncio.sleep(1)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(dropped())
+    loop.close()
+    registry.collector("app").set_gauge("queue", 0)
+    async def last():
+        async with manager:
+            await asyncio.sleep(1)
+            assert Hears.heard == ["firing", "resolved"]
+    asyncio.run(last())
     from kailash_monitor.engine.run import _at_work
     assert not _at_work
     time.sleep(0.4)

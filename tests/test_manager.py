@@ -688,3 +688,38 @@ async def test_what_a_channel_does_not_know_yet_can_be_asked(registry: MetricsRe
         app.set_gauge("queue", 1)
         await asyncio.sleep(1000)
         assert [(u.alert_id, u.kind.value) for u in manager.untold()] == [("busy_app", "resolved")]
+
+
+async def test_a_channel_that_delivers_nonsense_ends_nothing(
+    manager: AlertManager, app: MetricsCollector, channel: RecordingChannel
+) -> None:
+    class Wrong:
+        async def send_notification(self, alert: Alert, context: Mapping[str, object]) -> bool:
+            return True
+
+        async def deliver(self, notice: Notice) -> object:
+            return True
+
+    manager.add_notification_channel(Wrong())  # type: ignore[arg-type]
+    manager.add_rule(rule())
+    app.set_gauge("queue", 9)
+    async with manager:
+        await asyncio.sleep(60)
+        app.set_gauge("queue", 0)
+        await asyncio.sleep(60)
+        assert manager.running
+    assert [kind for kind, _ in channel.told()] == ["firing", "resolved"]
+    whys = {d.why for d in manager.deliveries() if d.channel == "wrong"}
+    assert "answered bool, which is no outcome, 3 times" in whys
+
+
+async def test_a_reading_that_ends_the_program_does_not(manager: AlertManager, app: MetricsCollector) -> None:
+    def leave() -> float:
+        raise SystemExit(3)
+
+    manager.add_rule(AlertRule("leaving", "", "error", condition="> 5", reading=leave, evaluation_interval=1))
+    async with manager:
+        await asyncio.sleep(3)
+        (status,) = manager.rule_status()
+    assert status.error is not None
+    assert "raised SystemExit" in status.error

@@ -275,14 +275,12 @@ def given_up(entry: LedgerEntry, kind: NoticeKind, severity: AlertSeverity, now:
 
     A repeat is tried anew when the next one is due.
     """
-    if kind is NoticeKind.MISSED and entry.if_heard is not None:
-        return entry.if_heard  # what came after it is in the next one
+    if kind is NoticeKind.MISSED:
+        return accepted(entry, kind, severity, now)  # what it summed up is done with; what came later is in the next one
     entry = failed(entry, kind, in_doubt=in_doubt)
     match kind:
         case NoticeKind.REPEAT:
             return replace(entry, told_at=now)
-        case NoticeKind.MISSED:
-            return replace(entry, missed=None, called=False)
         case NoticeKind.STABLE:
             return replace(entry, flapping=False, if_heard=None)  # that it is over is told all the same, as any other end
         case _:

@@ -83,8 +83,9 @@ def step(
     rule: AlertRule, key: AlertKey, before: Incident | None, reading: Reading, now: float
 ) -> tuple[Incident | None, Transition | None]:
     """Give the incident after `reading`, None where there is nothing to remember, and the transition if there was one."""
-    if before is not None and before.state is not State.RESOLVED and now - before.seen > GAP * rule.evaluation_interval:
-        before = freeze(before, now)
+    if before is not None and before.state is not State.RESOLVED:
+        longest = GAP * rule.evaluation_interval + (0.0 if rule.reading is None else rule.timeout)
+        before = freeze(before, now) if now - before.seen > longest else before
     level = _level(rule, before, reading)
     return _apply(rule, key, before, _event(rule, before, level, now), level, _value_of(reading), now)
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
+from typing import Final
 
 from kailash_monitor.alerting.grouping import Pace
 from kailash_monitor.alerting.incident import AlertKey, Incident
@@ -45,9 +46,13 @@ class Address:
     muted_until: float | None = None
 
     @property
-    def rank(self) -> tuple[int, bool]:
+    def rank(self) -> tuple[bool, int, bool]:
         """The smaller, the better the address: a channel that two routes name is told by that which tells."""
-        return (0 if self.reach is Reach.ROUTED else 1 if self.reach is Reach.ESCALATED else 2, bool(self.muted_by))
+        muted = bool(self.muted_by)
+        return muted or self.reach is Reach.NOT_ESCALATED, _REACHES.index(self.reach), muted
+
+
+_REACHES: Final = tuple(Reach)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import inspect
 from typing import Final
 
 from kailash_monitor.channels import Delivers, NotificationChannel
-from kailash_monitor.delivery.outcome import Delivered, Outcome, Retry
+from kailash_monitor.delivery.outcome import Delivered, Outcome, Rejected, Retry
 from kailash_monitor.engine.daemon import DaemonCalls
 from kailash_monitor.engine.task_group import cancellation_is_ours
 from kailash_monitor.model.notice import Notice
@@ -27,7 +27,7 @@ async def attempt(
         async with asyncio.timeout(seconds):
             with cancellation_is_ours():
                 if isinstance(channel, Delivers):
-                    return await channel.deliver(notice)
+                    return _outcome(await channel.deliver(notice))
                 taken = await _send(channel, notice, threads, seconds)
     except TimeoutError:
         return Retry(f"no answer within {seconds:g} s", in_doubt=True)
@@ -39,9 +39,17 @@ async def attempt(
 async def attempt_now(channel: NotificationChannel, notice: Notice) -> Outcome:
     """Give what becomes of it where time does not pass: without a deadline, and in this very thread."""
     if isinstance(channel, Delivers):
-        return await channel.deliver(notice)
+        return _outcome(await channel.deliver(notice))
     answer: object = channel.send_notification(notice.alert, notice.context)
     return Delivered() if (await answer if inspect.isawaitable(answer) else answer) else Retry("answered False")
+
+
+def _outcome(answer: object) -> Outcome:
+    """Give what `deliver` answered, where it is an outcome; a channel of the user's own may answer anything."""
+    if isinstance(answer, Delivered | Retry | Rejected):
+        return answer
+    why = f"answered {type(answer).__name__}, which is no outcome"
+    return Retry(why, in_doubt=True, attempts=ATTEMPTS_OF_A_RAISING_CHANNEL)
 
 
 async def _send(channel: NotificationChannel, notice: Notice, threads: DaemonCalls, seconds: float) -> object:

@@ -1,7 +1,7 @@
 """The book of alerts: every incident of one manager, and how the data is that it is judged by."""
 
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from kailash_monitor.alerting.flapping import Flaps
@@ -25,6 +25,9 @@ KEPT_RESOLVED: Final = 900.0
 AT_ONCE: Final = 32
 """Alerts that are judged without a pause: some milliseconds where each of them is told to several channels."""
 
+REMEMBERED: Final = 10_000
+"""Groups of a rule that is to alert where they have no data any more; the alerts of more would be of no use."""
+
 OVERFLOW: Final = Labels({"overflow": "true"})
 """The group of the alert that stands for those past a rule's `max_alerts`."""
 
@@ -35,9 +38,9 @@ class Case:
 
     `before` is its incident before this one, `known_at` when there was last something to judge it by. `called_at` is when
     the first channel was to be told of the incident, from which its ladder counts. `repeats` says when which channel is to
-    be told again, `wake_at` when the alert must be looked at though nothing happens. `lanes` are the groups by which the
-    channels hear of it, `under_way` those that are being told, or may have been. Mutable: under the manager's lock, by the
-    book (the first four), the dispatcher and the outbox.
+    be told again, `reasons` why it was told or not the last time, `wake_at` when the alert must be looked at though nothing
+    happens. `lanes` are the groups by which the channels hear of it, `under_way` those that are being told, or may have
+    been. Mutable: under the manager's lock, by the book (the first four), the dispatcher and the outbox.
     """
 
     incident: Incident
@@ -49,6 +52,7 @@ class Case:
     wake_at: float = float("inf")
     repeats: dict[str, float] = field(default_factory=dict[str, float])
     ledger: dict[str, LedgerEntry] = field(default_factory=dict[str, LedgerEntry])
+    reasons: dict[str, Reason] = field(default_factory=dict[str, Reason])
     lanes: dict[str, GroupKey] = field(default_factory=dict[str, GroupKey])
     under_way: set[str] = field(default_factory=set[str])
 
@@ -169,15 +173,18 @@ class AlertBook:
         if rule.max_alerts is not None and (rest or OVERFLOW in view.cases) and sighting.failed is None:
             key = AlertKey(rule.name, sighting.collector, OVERFLOW)
             over = _overflow_rule(rule, worst)
-            changes += self._step(over, view, key, view.cases.get(OVERFLOW), Value(float(rest)), now, wrong)
+            count: Reading = Value(float(rest)) if rest or sighting.has_data else Missing()
+            changes += self._step(over, view, key, view.cases.get(OVERFLOW), count, now, wrong)
         yield changes
 
     @staticmethod
     def _to_judge(view: _View, sighting: Sighting) -> list[Labels]:
         known = [group for group in view.cases if group is not OVERFLOW]
         new = [group for group in sighting.breaching if not (view.cases and group in view.cases)]
-        if view.seen_at is None:  # nothing is missing where nothing ever was
-            new = [group for group in new if group not in sighting.missing]
+        missing = frozenset(sighting.missing)
+        if missing:  # nothing is missing where nothing ever was
+            seen = view.seen_at is not None
+            new = [group for group in new if group not in missing or (seen and (not group or group in view.groups))]
         return [*known, *new]
 
     @staticmethod
@@ -186,7 +193,9 @@ class AlertBook:
         if rule.no_data is not NoData.ALERT or sighting.failed is not None:
             return {}
         gone = {group: None for group in view.groups if group not in sighting.readings and group not in view.cases}
-        view.groups = {**dict.fromkeys(sighting.readings), **gone}
+        for group, reading in sighting.readings.items():
+            if not isinstance(reading, Missing) and len(view.groups) < REMEMBERED:
+                view.groups[group] = None
         return gone
 
     def _step(
@@ -232,6 +241,7 @@ class AlertBook:
 
     def _forget_pending(self, view: _View, case: Case) -> None:
         """Forget an incident that never fired; what came before it is what is known of the alert."""
+        case.acknowledgement = None  # the next incident will have its number
         if case.before is not None:
             case.incident = case.before
         else:
@@ -262,7 +272,8 @@ class AlertBook:
             cause, text = problem
             if view.trouble is None:
                 patience = max(PATIENCE * rule.evaluation_interval, sighting.patience)
-                view.trouble = Trouble(cause, now, now + patience, text)
+                since, told_at = (now, now + patience) if before is None else (before.since, before.told_at)
+                view.trouble = Trouble(cause, since, told_at, text)  # another cause: it is as blind as it was
             self._causes.setdefault(cause, {})[where] = view.trouble
             changes += self._judge_cause(cause, now, told=now >= view.trouble.told_at)
         return changes
@@ -305,7 +316,8 @@ class AlertBook:
                 continue
             for case in tuple(view.cases.values()):
                 group = case.key.group
-                if group is not OVERFLOW and frozenset(group) != frozenset(rule.group_by):
+                kept = rule.max_alerts is not None if group is OVERFLOW else frozenset(group) == frozenset(rule.group_by)
+                if not kept:
                     changes += self._end(view, case, Reason.RULE_REMOVED, now)
             view.groups.clear()
         return changes
@@ -325,6 +337,11 @@ class AlertBook:
         for case in self:
             if case.incident.state is not State.RESOLVED:
                 case.incident = freeze(case.incident, now)
+        for views in self._views.values():
+            for view in views.values():
+                if view.trouble is not None:
+                    patience = view.trouble.told_at - view.trouble.since
+                    view.trouble = replace(view.trouble, since=now, told_at=now + patience)
 
     def forget(self, now: float) -> list[Case]:
         """Forget what has been resolved long enough, and of which everybody has heard, and give it."""
@@ -336,7 +353,7 @@ class AlertBook:
                     if resolved_at is not None and now - resolved_at > KEPT_RESOLVED and case.settled:
                         self._forget(view, case)
                         forgotten.append(case)
-                if not (view.cases or view.seen_at or view.trouble):
+                if not (view.cases or view.seen_at is not None or view.trouble):
                     del views[collector]
             if not views:
                 del self._views[rule]
@@ -356,7 +373,9 @@ def _problem(rule: AlertRule, view: _View, sighting: Sighting) -> tuple[Cause, s
         return Cause(sighting.collector, sighting.failed.kind), sighting.failed.error
     if rule.no_data is not NoData.KEEP or view.seen_at is None:
         return None
-    gone = [*sighting.missing, *(group for group in _open_groups(view) if group not in sighting.readings)]
+    live = frozenset(_open_groups(view))
+    gone = [group for group in sighting.missing if not group or group in live]  # others come and go
+    gone += [group for group in live if group not in sighting.readings]
     if not (gone or sighting.seen):
         gone = [NO_LABELS]  # all that there was, none of which had an alert
     if all(sighting.removed_since(group, view.seen_at) for group in gone):

@@ -230,7 +230,7 @@ class Core:
             self.rulebook.note(rule, sightings, wrong, now)
             if rule.on_write:
                 for case in self.book.of_rule(rule.name):
-                    if case.incident.ends_in is not None:
+                    if case.known_at == now and case.incident.ends_in is not None:
                         self.agenda.hasten(rule.name, case.incident.ends_in)
             if now - self._tidied >= HOUSEKEEPING:
                 self._tidied = now
@@ -275,6 +275,7 @@ class Core:
     def _unwatch(self, rule_name: str) -> None:
         for unwatch in self._watched.pop(rule_name, ()):
             unwatch()
+        self._written.discard(rule_name)
 
     def _wrote(self, name: str) -> None:
         """Take note of a recording, on the thread that made it."""

@@ -55,8 +55,10 @@ class DaemonExecutor(Executor):
             try:
                 result = fn(*args, **kwargs)
                 tell = partial(future.set_result, result)
-            except BaseException as error:
+            except Exception as error:
                 tell = partial(future.set_exception, error)
+            except BaseException as error:  # SystemExit and its like would end the loop that waits
+                tell = partial(future.set_exception, RuntimeError(f"raised {type(error).__name__}"))
             self._places.release()  # before it is told: whoever hears of it may make the next call at once
             if not loop.is_closed():  # else nobody waits any more, and asyncio would complain
                 tell()

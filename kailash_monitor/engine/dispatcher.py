@@ -25,7 +25,7 @@ from kailash_monitor.alerting.ledger import (
 )
 from kailash_monitor.alerting.machine import Transition
 from kailash_monitor.alerting.mute import MuteTime
-from kailash_monitor.alerting.route import Route, route_channels
+from kailash_monitor.alerting.route import Route
 from kailash_monitor.alerting.silence import Silence
 from kailash_monitor.alerting.standing import Address, Policy, Standing, stand
 from kailash_monitor.clock import Clock
@@ -38,6 +38,9 @@ from kailash_monitor.model.notice import Item, Notice
 from kailash_monitor.model.reason import Reason
 
 __all__ = ["PAST_SILENCES", "Dispatcher"]
+
+SLACK: Final = 64
+"""Wake-ups that may be out of date, beside one for each alert, before they are looked through."""
 
 PAST_SILENCES: Final = 1_000
 """Silences that are over and still shown: who hid what, and why."""
@@ -60,7 +63,6 @@ class Dispatcher:
         self._outbox = outbox
         self._ring = ring
         self._inhibitions: tuple[Inhibition, ...] = ()
-        self._reasons: dict[tuple[str, str], Reason] = {}
         self._stale: dict[Case, None] = {}
         self._heap: list[tuple[float, int, Case]] = []
         self._pushes = 0  # keeps the heap from comparing cases
@@ -79,10 +81,6 @@ class Dispatcher:
         zones = {mute.time_zone: _zone(mute.time_zone, mute.name) for mute in _mutes(root)}
         self.policy.root, self.policy.zones = root, zones
         self.reconsider(self._book)
-
-    def unknown_channels(self) -> set[str]:
-        """Give the channels that routes name and that are not there."""
-        return route_channels(self.policy.root) - self.policy.channels.keys()
 
     def set_inhibitions(self, inhibitions: Iterable[Inhibition]) -> None:
         """Have these rules say which alerts explain which, from now on."""
@@ -157,8 +155,6 @@ class Dispatcher:
         for case in cases:
             case.wake_at = math.inf
             self._stale.pop(case, None)
-            for channel in self.policy.channels:
-                self._reasons.pop((case.key.id, channel), None)
 
     def _fires(self, silence: Silence) -> bool:
         case = self._book.find(silence.alert_id or "")
@@ -207,9 +203,7 @@ class Dispatcher:
         lane = self._outbox.news(case, channel, key, pace, firing=not ends, now=now)
         if lane.due <= now:
             case.ledger[channel] = called(case.ledger[channel], reason)
-            if case.called_at is None and case.incident.active:
-                case.called_at = now
-                self.reconsider([case])  # its ladder begins
+            self.call(case, now)
         return reason
 
     def _decide(self, case: Case, channel: str, standing: Standing, now: float) -> tuple[LedgerEntry, Reason]:
@@ -247,6 +241,8 @@ class Dispatcher:
             sooner = at < self.due
             self._pushes += 1
             heapq.heappush(self._heap, (at, self._pushes, case))
+            if len(self._heap) > 2 * len(self._book) + SLACK:  # what was put off left an entry there until its time comes
+                self._heap = sorted(entry for entry in self._heap if entry[2].wake_at == entry[0])
             if sooner:
                 self._ring()
 
@@ -261,16 +257,21 @@ class Dispatcher:
         """Say the same, and leave all as it is."""
         return self._decide(case, channel, self.standing(case, now), now)[1]
 
+    def call(self, case: Case, now: float) -> None:
+        """Take note that somebody is to be told of the alert now: from the first time on its ladder counts."""
+        if case.called_at is None and case.incident.active:
+            case.called_at = now
+            self.reconsider([case])
+
     def told(self, case: Case, channel: str, now: float) -> None:
         """Take note that an attempt is over."""
         self.consider(case, now, only=channel)
 
     def record(self, case: Case, channel: str, reason: Reason, message_id: str | None, now: float) -> None:
         """Keep a decision in the audit, where it is another than the one before."""
-        key = (case.key.id, channel)
-        if message_id is not None or self._reasons.get(key) is not reason:
+        if message_id is not None or case.reasons.get(channel) is not reason:
             self.audit.add(Decision(now, case.key.id, case.incident.number, channel, reason, message_id))
-        self._reasons[key] = reason
+        case.reasons[channel] = reason
 
     def word(self, lane: Lane, parts: Iterable[Part], message_id: str, now: float) -> Notice:
         """Put a message into words: one alert as itself, several as a digest."""

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from kailash_monitor.errors import MonitoringError
 from kailash_monitor.metrics import Metric, MetricsCollector
-from kailash_monitor.model.labels import NO_LABELS, Labels
+from kailash_monitor.model.labels import Labels
 from kailash_monitor.model.severity import AlertSeverity
 from kailash_monitor.model.views import MetricView
 from kailash_monitor.rules import (
@@ -16,7 +16,6 @@ from kailash_monitor.rules import (
     NoData,
     Reading,
     Value,
-    Waiting,
     breached,
     read,
     readings_of,
@@ -127,8 +126,6 @@ def evaluate(
                 sighting.patience = troubled[name].patience
                 raise Stale(troubled[name].text)
             for readings in read(rule, _retained(rule, collector), now):
-                if NO_LABELS in readings and isinstance(readings[NO_LABELS], Waiting) and not metric.select(rule.match):
-                    readings = {NO_LABELS: Missing()}  # noqa: PLW2901  # whether there was data before, the book knows
                 sighting.take(rule, readings)
                 yield
         except Exception as error:  # the user's callback, or a rule that does not fit: an error is a reading, too

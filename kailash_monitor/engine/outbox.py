@@ -99,6 +99,10 @@ class Judge(Protocol):
         """Say whether the channel is to be told of the alert now, and why; its ledger entry is brought up to date."""
         ...
 
+    def call(self, case: Case, now: float) -> None:
+        """Take note that somebody is to be told of the alert now: from then on its ladder counts."""
+        ...
+
     def word(self, lane: Lane, parts: Iterable[Part], message_id: str, now: float) -> Notice:
         """Put a message into words."""
         ...
@@ -251,6 +255,7 @@ class Outbox:
             entry = case.ledger[lane.channel]
             case.ledger[lane.channel] = called(entry, reason)
             if reason.tells:
+                self.judge.call(case, now)
                 parts.append(Part(case, entry.about, KIND_OF[reason], reason))
             else:
                 self.judge.record(case, lane.channel, reason, None, now)

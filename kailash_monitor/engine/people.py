@@ -25,6 +25,10 @@ LONGEST: Final = "24h"
 """How long a silence lasts that nobody ends: what is forgotten must not hide the trouble of tomorrow."""
 
 
+LONGEST_AHEAD: Final = 10 * 365 * 86_400.0
+"""Seconds. Beyond that, no calendar shows when it ends, and nobody who made it will remember."""
+
+
 class OpenSilence:
     """A silence that holds already; leaving it as a context (`async with` or `with`) ends it, and so does `end`.
 
@@ -240,6 +244,8 @@ def _seconds(what: str, duration: Duration, *, zero: bool = False) -> float:
         seconds = parse_duration(duration)
     except ValueError as error:
         raise ConfigurationError(what, field="duration", seen=f"the duration {error}", expected="a duration") from None
+    if seconds > LONGEST_AHEAD:
+        raise ConfigurationError(what, field="duration", seen=f"the duration {duration!r}", expected="ten years at most")
     if seconds < 0 or (seconds == 0 and not zero):
         raise ConfigurationError(what, field="duration", seen=f"the duration {duration!r}", expected="a duration above zero")
     return seconds

@@ -12,6 +12,7 @@ from kailash_monitor.channels import NotificationChannel
 from kailash_monitor.channels.text import one_line
 from kailash_monitor.clock import Clock
 from kailash_monitor.delivery.message import Done, GivenUp, Message, TryAgain, Verdict
+from kailash_monitor.delivery.outcome import Outcome
 from kailash_monitor.engine.attempt import attempt
 from kailash_monitor.engine.core import Core
 from kailash_monitor.engine.daemon import DaemonCalls
@@ -36,7 +37,7 @@ class _Round:
     channel: NotificationChannel
     bell: Bell = field(default_factory=Bell)
     threads: DaemonCalls = field(default_factory=lambda: DaemonCalls(AT_ONCE))
-    served: bool = False
+    served_by: TaskGroup | None = None
 
 
 class Postman:
@@ -51,6 +52,7 @@ class Postman:
         self._core = core
         core.outbox.ring = self.ring
         self._rounds: dict[str, _Round] = {}
+        self._under_way: dict[int, Send] = {}  # by identity
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: TaskGroup | None = None
         self._settled: asyncio.Event | None = None
@@ -74,48 +76,58 @@ class Postman:
     async def run(self) -> None:
         """Serve all channels until cancelled."""
         self._loop, self._settled = asyncio.get_running_loop(), asyncio.Event()
+        tasks = TaskGroup()
+        for send in tuple(self._under_way.values()):
+            self._interrupt(send)
         try:
-            async with TaskGroup() as self._tasks:
+            async with tasks:
+                self._tasks = tasks
                 for a_round in list(self._rounds.values()):
                     self._serve_late(a_round)
                 await asyncio.Event().wait()  # channels may be added at any time
         finally:
-            self._loop = self._tasks = self._settled = None
+            if self._tasks is tasks:  # what a dropped loop left behind may end when the next one is served already
+                self._loop = self._tasks = self._settled = None
 
     def _serve_late(self, a_round: _Round) -> None:
-        if self._tasks is not None and not a_round.served:
-            a_round.served = True
+        if self._tasks is not None and a_round.served_by is not self._tasks:
+            a_round.served_by = self._tasks
             self._tasks.create_task(self._serve(a_round), name=f"kailash-monitor {a_round.name}")
 
     async def _serve(self, a_round: _Round) -> None:
-        try:
-            with a_round.bell.hung():
-                async with TaskGroup() as attempts:
-                    while True:
-                        while (send := self._begin(a_round)) is not None:
-                            attempts.create_task(self._deliver(a_round, send))
-                        await a_round.bell.wait(self._delay(a_round))
-        finally:
-            a_round.served = False
+        with a_round.bell.hung():
+            async with TaskGroup() as attempts:
+                while True:
+                    while (send := self._begin(a_round)) is not None:
+                        attempts.create_task(self._deliver(a_round, send))
+                    await a_round.bell.wait(self._delay(a_round))
 
     def _begin(self, a_round: _Round) -> Send | None:
         with self._core.lock:
-            return self._core.outbox.begin_next(a_round.name, self._clock.now())
+            send = self._core.outbox.begin_next(a_round.name, self._clock.now())
+            if send is not None:
+                self._under_way[id(send)] = send
+            return send
+
+    def _interrupt(self, send: Send) -> None:
+        """Take note that an attempt was cancelled, or dropped with its loop: the channel may have heard it."""
+        with self._core.lock:
+            if self._under_way.pop(id(send), None) is not None:
+                self._core.outbox.interrupt(send, self._clock.now())
 
     def _delay(self, a_round: _Round) -> float | None:
         with self._core.lock:
             return self._core.outbox.next_in(a_round.name, self._clock.now())
 
     async def _deliver(self, a_round: _Round, send: Send) -> None:
-        settled = False
+        outcome: Outcome | None = None
         try:
             outcome = await attempt(a_round.channel, send.message.notice, a_round.threads)
-            settled = True
         finally:
-            if not settled:  # cancelled: the channel may have heard it
-                with self._core.lock:
-                    self._core.outbox.interrupt(send, self._clock.now())
+            if outcome is None:
+                self._interrupt(send)
         with self._core.lock:
+            del self._under_way[id(send)]
             verdict = self._core.outbox.settle(send, outcome, self._clock.now())
         self._note(a_round.name, send.message, verdict)
         if self._settled is not None:

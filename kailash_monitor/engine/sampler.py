@@ -82,9 +82,10 @@ class Sampler:
 
     async def run(self) -> None:
         """Sample until cancelled."""
-        self._loop = asyncio.get_running_loop()
+        self._loop, tasks = asyncio.get_running_loop(), TaskGroup()
         try:
-            async with TaskGroup() as self._tasks:
+            async with tasks:
+                self._tasks = tasks
                 for source, every in list(self._sources):
                     self._begin(source, every, SAMPLE_SECONDS, _always)
                 for series, name in self._registry.watch_callbacks(self._ask):
@@ -92,9 +93,10 @@ class Sampler:
                 await asyncio.Event().wait()  # sources may be added at any time
         finally:
             self._registry.unwatch_callbacks(self._ask)
-            self._loop = self._tasks = None
-            self._first.clear()
-            self._troubles.clear()
+            if self._tasks is tasks:  # what a dropped loop left behind may end when the next one samples already
+                self._loop = self._tasks = None
+                self._first.clear()
+                self._troubles.clear()
 
     async def first_samples(self, seconds: float) -> None:
         """Wait until every source was asked once, at most `seconds`."""

@@ -28,11 +28,13 @@ class Bell:
     @contextmanager
     def hung(self) -> Iterator[None]:
         """Let it be heard on the running loop."""
-        self._loop, self._event, self._rung = asyncio.get_running_loop(), asyncio.Event(), False
+        event = asyncio.Event()
+        self._loop, self._event, self._rung = asyncio.get_running_loop(), event, False
         try:
             yield
         finally:
-            self._loop = self._event = None
+            if self._event is event:  # what a dropped loop left behind may end when the next has hung it already
+                self._loop = self._event = None
 
     def ring(self) -> None:
         """Wake who waits, or keep them from waiting the next time; ringing twice is as good as once."""

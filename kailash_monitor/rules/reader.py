@@ -18,7 +18,7 @@ from kailash_monitor.model.window import (
 )
 from kailash_monitor.rules import words
 from kailash_monitor.rules.ratio import burn_rate_survey, check_comparable, share_survey
-from kailash_monitor.rules.reading import Reading, Waiting
+from kailash_monitor.rules.reading import Missing, Reading
 from kailash_monitor.rules.rule import AlertRule
 from kailash_monitor.rules.survey import Chunk, Survey, in_chunks
 
@@ -116,7 +116,7 @@ def _survey(rule: AlertRule, metric: MetricView, now: float) -> Survey[SeriesVie
 
     if metric.metadata.type is MetricType.GAUGE:
         of_gauge, worst = words.of_gauge(condition), partial(words.worst, condition)
-        return Survey(taken, size, lambda one: of_gauge(look(one)), worst, _as_it_is, Waiting(), GAUGES_AT_ONCE)
+        return Survey(taken, size, lambda one: of_gauge(look(one)), worst, _as_it_is, Missing(), GAUGES_AT_ONCE)
     empty = _empty(rule, metric, now)
     if isinstance(empty, DistributionWindow):
         of_distribution = words.of_distribution(condition, empty)

@@ -6,7 +6,7 @@ from typing import Final
 
 from kailash_monitor.model.window import CounterWindow, DistributionWindow, GaugeWindow
 from kailash_monitor.rules.condition import Condition
-from kailash_monitor.rules.reading import Empty, Reading, Value, Waiting
+from kailash_monitor.rules.reading import Empty, Missing, Reading, Value, Waiting
 
 __all__ = ["of_counter", "of_distribution", "of_gauge", "worst"]
 
@@ -42,9 +42,14 @@ _OF_GAUGE: Final[Mapping[str, Callable[[GaugeWindow], float | None]]] = {
 
 
 def of_gauge(condition: Condition) -> Callable[[GaugeWindow], Reading]:
-    """Give what makes readings of gauges."""
+    """Give what makes readings of gauges. One without a value had one and has none, or never had: the book knows which."""
     number = _OF_GAUGE[condition.word]
-    return lambda window: _value_or_nothing(number(window), complete=window.complete)
+
+    def read(window: GaugeWindow) -> Reading:
+        value = number(window)
+        return Missing() if value is None else Value(value)
+
+    return read
 
 
 _GROWING: Final[Mapping[str, Callable[[DistributionWindow], float]]] = {
