@@ -3,10 +3,13 @@
 import functools
 import itertools
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from kailash_monitor.alerting.incident import AlertKey, Incident, State
 from kailash_monitor.alerting.ledger import (
@@ -434,3 +437,289 @@ def test_only_these_reasons_tell() -> None:
     ends = {Reason.RESOLVED, Reason.RULE_REMOVED, Reason.SERIES_REMOVED, Reason.REROUTED}
     begins = {Reason.FIRED, Reason.RAISED, Reason.ESCALATED}
     assert tells == begins | ends | {Reason.REPEAT_DUE, Reason.MISSED, Reason.FLAPPING, Reason.STABLE}
+
+
+# -- whatever happens --------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Message:
+    """What is on its way to the channel, or may have been heard: frozen when it was first attempted."""
+
+    reason: Reason
+    about: Incident
+    sum_up: Missed | None
+    in_doubt: bool = False
+
+    @property
+    def kind(self) -> NoticeKind:
+        return KIND_OF[self.reason]
+
+
+BEGINS: Final = (FIRING, FLAPPING)
+
+MAY_FOLLOW: Final = {
+    Reason.FIRED: {"over", "unheard", "maybe", "refused"},
+    Reason.ESCALATED: {"over", "unheard", "maybe", "refused"},
+    Reason.RAISED: {"firing", "unheard", "maybe", "refused"},
+    Reason.REPEAT_DUE: {"firing", "refused"},
+    Reason.FLAPPING: {"over", "unheard", "maybe", "firing", "refused"},
+    Reason.STABLE: {"firing", "refused"},
+    Reason.MISSED: {"over", "unheard", "refused"},
+    Reason.RESOLVED: {"firing", "maybe", "refused"},
+    Reason.RULE_REMOVED: {"firing", "maybe", "refused"},
+    Reason.REROUTED: {"firing", "maybe", "refused"},
+}
+"""After which word the channel may accept something for that reason.
+
+"maybe" is a firing that may have been heard, "unheard" one that was refused, "refused" an end that was."""
+
+
+class Conversation(RuleBasedStateMachine):
+    """One alert and one channel: incidents come and go, people suppress it, and attempts have every outcome.
+
+    The ledger is asked as the engine asks it: whenever something happened, and again when a message is made.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.situation = Situation(repeat_after=60.0)
+        self.latest: Incident | None = None
+        self.previous: Incident | None = None  # the last that is over
+        self.entry: LedgerEntry | None = None
+        self.message: Message | None = None
+        self.on_its_way = False
+        # what is known without the ledger
+        self.word = "over"
+        self.ended = 0  # the number of the last incident of which the end was accepted
+        self.heard: set[int] = set()  # that they fire, or perhaps
+        self.refused: set[int] = set()
+        self.wanted: dict[int, bool] = {}  # whether it was to be told when it was last seen to fire
+        self.summed_up = 0
+
+    # -- what happens --------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State | None:
+        return None if self.latest is None else self.latest.state
+
+    @initialize()
+    def begins(self) -> None:
+        self.fires(WARNING)
+
+    @precondition(lambda self: self.state is State.RESOLVED)
+    @rule(severity=st.sampled_from([WARNING, CRITICAL]))
+    def fires(self, severity: AlertSeverity) -> None:
+        number = 1 if self.previous is None else self.previous.number + 1
+        self._becomes(incident(State.FIRING, number, severity))
+
+    @precondition(lambda self: self.state is State.RESOLVED)
+    @rule()
+    def is_pending_for_a_while(self) -> None:
+        assert self.previous is not None
+        self._becomes(incident(State.PENDING, self.previous.number + 1))
+        self._becomes(self.previous)
+
+    @precondition(lambda self: self.state in (State.FIRING, State.RECOVERING))
+    @rule(state=st.sampled_from([State.FIRING, State.RECOVERING]), severity=st.sampled_from([WARNING, ERROR, CRITICAL]))
+    def changes(self, state: State, severity: AlertSeverity) -> None:
+        assert self.latest is not None
+        self._becomes(self.latest._replace(state=state, severity=severity))
+
+    @precondition(lambda self: self.state in (State.FIRING, State.RECOVERING))
+    @rule(why=st.sampled_from([Reason.RESOLVED, Reason.RULE_REMOVED]))
+    def ends(self, why: Reason) -> None:
+        assert self.latest is not None
+        over = self.latest._replace(state=State.RESOLVED, resolved_at=10.0 * self.latest.number + 5, ended_by=why)
+        self.previous = over
+        self._becomes(over)
+
+    @rule(reach=st.sampled_from([Reach.ROUTED, *Reach]))
+    def is_routed(self, reach: Reach) -> None:
+        self._stands(reach=reach)
+
+    @rule(suppressed=st.sampled_from([None, Reason.SILENCED, Reason.MUTED]))
+    def is_suppressed(self, suppressed: Reason | None) -> None:
+        self._stands(suppressed=suppressed)
+
+    @rule(acknowledged=st.booleans())
+    def is_acknowledged(self, acknowledged: bool) -> None:
+        self._stands(acknowledged=acknowledged)
+
+    @rule(flapping=st.sampled_from([False, True, False]))
+    def flaps(self, flapping: bool) -> None:
+        self._stands(flapping=flapping)
+
+    @rule(seconds=st.sampled_from([1.0, 60.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+        self._look()
+
+    def _becomes(self, latest: Incident) -> None:
+        self.latest = latest
+        self._look()
+
+    def _stands(self, **changes: object) -> None:
+        self.situation = replace(self.situation, **changes)  # type: ignore[arg-type]
+        self._look()
+
+    # -- what is told --------------------------------------------------------------------------------------------------
+
+    def _look(self) -> Reason:
+        """Ask the ledger."""
+        assert self.latest is not None
+        if self.entry is None or self.state is not State.PENDING:
+            self.entry = follow(self.entry, self.latest)
+        self.entry = called_behind(self.entry, self.situation, self.now)
+        reason = decide(self.entry, self.situation, self.now)
+        self.entry = called(self.entry, reason)
+        number = self.latest.number
+        if self.entry.flapping and self.state is not State.PENDING:
+            self.heard.update(range(max(self.heard, default=number), number + 1))  # one story, since it was told
+        if self.latest.active and number not in self._being_told:
+            reached = self.situation.reach in (Reach.ROUTED, Reach.ESCALATED)
+            unsettled = self.situation.flapping and self.message is not None and self.message.kind is STABLE
+            self.wanted[number] = reached and self.situation.suppressed is None and not unsettled
+        return reason
+
+    @property
+    def _being_told(self) -> set[int]:
+        begins = self.message is not None and self.message.kind in BEGINS
+        return {self.message.about.number} if self.message is not None and begins else set()
+
+    @precondition(lambda self: not self.on_its_way)
+    @rule()
+    def is_told(self) -> None:
+        """Begin an attempt: of what may have been heard, or else of the truth of now."""
+        if self.message is None:
+            reason = self._look()
+            assert self.entry is not None
+            if not reason.tells:
+                return
+            self.message = Message(reason, self.entry.about, missed(self.entry))
+        assert self.entry is not None
+        self.entry = attempting(self.entry, self.message.kind)
+        self.on_its_way = True
+        self.refused -= self._being_told - self.heard  # it is tried anew, with other words
+
+    @precondition(lambda self: self.on_its_way)
+    @rule()
+    def accepts(self) -> None:
+        message = self._arrived()
+        assert self.entry is not None
+        assert self.word in MAY_FOLLOW[message.reason], f"{message.reason.value} after {self.word}"
+        self.entry = accepted(self.entry, message.kind, message.about.severity, self.now)
+        self._hears(message)
+        self.message = None
+        self._look()
+
+    def _hears(self, message: Message) -> None:
+        number, over = message.about.number, message.about.state is State.RESOLVED
+        if message.kind is MISSED:
+            assert message.sum_up is not None
+            self.summed_up += message.sum_up.count
+            return
+        if message.kind is STABLE:
+            self.heard = {one for one in self.heard if one <= number}  # what came since is another story
+        if message.kind is RESOLVED or (message.kind is STABLE and over):
+            self.word = "over"
+            self.ended = number if over else self.ended
+            if not over and self.latest is not None and self.latest.active:
+                self.heard.discard(self.latest.number)  # no route leads to it: it is told anew if one does again
+                self.refused.discard(self.latest.number)
+            return
+        assert number > self.ended, "a firing after its resolved"
+        self.word = "firing"
+        self.heard.add(number)
+
+    @precondition(lambda self: self.on_its_way)
+    @rule(in_doubt=st.booleans())
+    def fails(self, in_doubt: bool) -> None:
+        message = self._arrived()
+        assert self.entry is not None
+        message.in_doubt |= in_doubt
+        self.entry = failed(self.entry, message.kind, in_doubt=message.in_doubt)
+        self._perhaps_heard(message)
+        self.message = message if message.in_doubt else None
+        self._look()
+
+    @precondition(lambda self: self.on_its_way)
+    @rule(in_doubt=st.booleans())
+    def is_given_up(self, in_doubt: bool) -> None:
+        message = self._arrived()
+        assert self.entry is not None
+        message.in_doubt |= in_doubt
+        severity, in_doubt = message.about.severity, message.in_doubt
+        self.entry = given_up(self.entry, message.kind, severity, self.now, in_doubt=in_doubt)
+        self.message = None
+        if message.kind in BEGINS:
+            self.refused.add(message.about.number)
+            self.word = "unheard" if self.word == "over" else self.word
+        elif message.kind is MISSED:
+            assert message.sum_up is not None
+            self.summed_up += message.sum_up.count
+        elif message.kind is RESOLVED:
+            self.word = "refused"
+        self._perhaps_heard(message)
+        reason = self._look()
+        again = KIND_OF.get(reason) is message.kind and self.entry.about[:5] == message.about[:5]
+        assert not again, "what was refused is tried again at once"
+
+    @precondition(lambda self: not self.on_its_way)
+    @rule(outcome=st.sampled_from(["accepts", "fails", "is_given_up"]), in_doubt=st.booleans())
+    def is_told_at_once(self, outcome: str, in_doubt: bool) -> None:
+        """Begin an attempt that ends before anything else happens."""
+        self.is_told()
+        if not self.on_its_way:
+            return
+        if outcome == "accepts":
+            self.accepts()
+        else:
+            {"fails": self.fails, "is_given_up": self.is_given_up}[outcome](in_doubt=in_doubt)
+
+    def _arrived(self) -> Message:
+        assert self.message is not None
+        self.on_its_way = False
+        return self.message
+
+    def _perhaps_heard(self, message: Message) -> None:
+        if message.in_doubt and message.kind in BEGINS:
+            self.heard.add(message.about.number)
+            self.word = "maybe" if self.word in ("over", "unheard") else self.word
+
+    # -- the laws ------------------------------------------------------------------------------------------------------
+
+    @invariant()
+    def what_should_have_been_heard_and_was_not_is_summed_up(self) -> None:
+        """Each such incident is told of in one summary, or waits for one."""
+        if self.entry is None or self.previous is None:
+            return
+        known = self.heard | self.refused | self._being_told
+        unheard = [number for number, wanted in self.wanted.items() if wanted and number not in known]
+        waiting = [missed(entry) for entry in (self.entry, self.entry.behind) if entry is not None]
+        counted = self.summed_up + sum([sum_up.count for sum_up in waiting if sum_up is not None])
+        assert counted == len([number for number in unheard if number <= self.previous.number])
+
+    def teardown(self) -> None:
+        """In the end the channel knows the truth, when it takes what it is told."""
+        if self.latest is None:
+            return
+        self._stands(reach=Reach.ROUTED, suppressed=None, acknowledged=True, flapping=False)
+        for _ in range(8):
+            if not self.on_its_way:
+                self.is_told()
+            if not self.on_its_way:
+                break
+            self.accepts()
+        assert self.message is None
+        assert self.entry is not None
+        if self.latest.active:
+            assert self.word == "firing" or self.latest.number in self.refused or self.word == "refused"
+        else:
+            assert self.word in ("over", "unheard", "refused")
+            assert self.entry.finished
+
+
+TestConversation = Conversation.TestCase
+TestConversation.settings = settings(max_examples=100, stateful_step_count=50, derandomize=True)

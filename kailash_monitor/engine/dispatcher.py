@@ -3,7 +3,6 @@
 import heapq
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from datetime import UTC, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -13,7 +12,6 @@ from kailash_monitor.alerting.grouping import Pace
 from kailash_monitor.alerting.incident import Incident, State
 from kailash_monitor.alerting.inhibition import Inhibition, Inhibitors
 from kailash_monitor.alerting.ledger import (
-    Heard,
     LedgerEntry,
     Reach,
     Situation,
@@ -171,7 +169,9 @@ class Dispatcher:
             only = None  # what the time has brought concerns them all
         for channel in dict.fromkeys((*standing.addresses, *case.ledger)) if only is None else (only,):
             if channel in case.under_way:  # considered when that is over; what happens meanwhile is not lost
-                case.ledger[channel], _ = self._decide(case, channel, standing, now)
+                entry, reason = self._decide(case, channel, standing, now)
+                waited = _has_waited(entry.about, standing.addresses.get(channel), now)
+                case.ledger[channel] = called(entry, reason) if waited else entry
                 continue
             case.repeats.pop(channel, None)
             if self._consider(case, channel, standing, now) is Reason.ALREADY_TOLD and case.incident.active:
@@ -181,8 +181,8 @@ class Dispatcher:
 
     def _consider(self, case: Case, channel: str, standing: Standing, now: float) -> Reason:
         entry = case.ledger.get(channel)
-        if entry is not None and entry.heard is Heard.UNTOLD and self._outbox.was_called(case, channel, now):
-            case.ledger[channel] = replace(entry, called=True)
+        if entry is not None and entry.about.active and self._outbox.was_called(case, channel, now):
+            case.ledger[channel] = called(entry, Reason.FIRED)
         case.ledger[channel], reason = self._decide(case, channel, standing, now)
         if not reason.tells:
             self._outbox.withdraw(case, channel, case.lanes.get(channel))

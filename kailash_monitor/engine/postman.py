@@ -126,6 +126,7 @@ class Postman:
         finally:
             if outcome is None:
                 self._interrupt(send)
+        assert outcome is not None  # else what ended the attempt has passed through
         with self._core.lock:
             del self._under_way[id(send)]
             verdict = self._core.outbox.settle(send, outcome, self._clock.now())
