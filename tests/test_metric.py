@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kailash_monitor.alerts import AlertManager, AlertRule
-from kailash_monitor.engine.evaluator import Sighting, evaluate
+from kailash_monitor.engine.evaluator import Evaluator
+from kailash_monitor.engine.sighting import Sighting
 from kailash_monitor.errors import MetricError, ValueRefused
 from kailash_monitor.metrics import MetricsCollector, MetricsRegistry, MetricType
 from kailash_monitor.model.window import CounterWindow
@@ -305,7 +306,7 @@ def test_whatever_is_recorded_nothing_is_raised_into_the_program(collector: Metr
 
 def worst_seen(rule: AlertRule, collector: MetricsCollector, now: float) -> float | None:
     found: list[Sighting] = []
-    for _ in evaluate(rule, {"c": collector}, {}, lambda collector: (), found, now):
+    for _ in Evaluator().evaluate(rule, {"c": collector}, {}, lambda rule, collector: (), found, now):
         pass
     return found[0].worst
 

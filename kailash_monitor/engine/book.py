@@ -1,6 +1,6 @@
 """The book of alerts: every incident of one manager, and how the data is that it is judged by."""
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -11,7 +11,7 @@ from kailash_monitor.alerting.machine import Transition, end, freeze, step
 from kailash_monitor.alerting.silence import Acknowledgement
 from kailash_monitor.alerting.standing import GroupKey
 from kailash_monitor.alerting.trouble import BLIND, MISSING, PATIENCE, Cause, Trouble, blind_rule
-from kailash_monitor.engine.evaluator import ASKED, Sighting
+from kailash_monitor.engine.sighting import ASKED, Sighting
 from kailash_monitor.model.labels import NO_LABELS, Labels
 from kailash_monitor.model.reason import Reason
 from kailash_monitor.model.severity import AlertSeverity
@@ -136,9 +136,10 @@ class AlertBook:
     def judge(self, rule: AlertRule, sightings: Sequence[Sighting], now: float, wrong: list[str]) -> Iterator[list[Change]]:
         """Take in what `rule` saw, some alerts at a time, and give what has changed; `wrong` collects what is, in words."""
         views = self._views.setdefault(rule.name, {})
-        gone = views.keys() - {sighting.collector for sighting in sightings}
-        for sighting in (*sightings, *map(Sighting, sorted(gone))):
-            view = views.setdefault(sighting.collector, _View())
+        for sighting in (*sightings, *_unseen(views, sightings)):
+            view = views.get(sighting.collector)
+            if view is None:
+                view = views[sighting.collector] = _View()
             if sighting.has_data:
                 view.seen_at = now
             if view.cases or sighting.breaching or view.groups or rule.no_data is NoData.ALERT:
@@ -358,6 +359,14 @@ class AlertBook:
             if not views:
                 del self._views[rule]
         return forgotten
+
+
+def _unseen(views: Mapping[str, _View], sightings: Sequence[Sighting]) -> list[Sighting]:
+    """Give empty sightings of the collectors that had the metric and have it no more."""
+    seen = [sighting.collector for sighting in sightings]
+    if len(views) == 1 == len(seen) and seen[0] in views:
+        return []  # as nearly always
+    return [Sighting(collector) for collector in sorted(views.keys() - seen)]
 
 
 def _open_groups(view: _View) -> list[Labels]:

@@ -18,9 +18,10 @@ from kailash_monitor.channels.text import one_line
 from kailash_monitor.engine.agenda import Agenda
 from kailash_monitor.engine.book import AlertBook, Change
 from kailash_monitor.engine.dispatcher import Dispatcher
-from kailash_monitor.engine.evaluator import ASKED, Outage, Sighting, evaluate, sighting_of
+from kailash_monitor.engine.evaluator import Evaluator, Outage
 from kailash_monitor.engine.outbox import Outbox
 from kailash_monitor.engine.rulebook import RuleBook
+from kailash_monitor.engine.sighting import ASKED, Sighting, sighting_of
 from kailash_monitor.engine.status import Untold
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.model.durations import format_duration
@@ -73,6 +74,7 @@ class Core:
         self.dispatcher: Final = Dispatcher(self._clock, self.book, self.outbox, ring)
         self._ring = ring
         self._troubled = troubled
+        self._evaluator = Evaluator()
         self._asking: dict[str, AlertRule] = {}  # rules whose own reading has not answered yet
         self._answers: deque[tuple[AlertRule, object]] = deque()
         self._written: set[str] = set()  # rules whose metric was recorded since they were last judged
@@ -186,8 +188,8 @@ class Core:
             return
         sightings: list[Sighting] = []
         begun, spent = self._clock.now(), 0.0
-        collectors, known = self.registry.get_all_collectors(), partial(self.book.groups, rule.name)
-        for _ in evaluate(rule, collectors, self._troubled(), known, sightings, now):
+        collectors = self.registry.get_all_collectors()
+        for _ in self._evaluator.evaluate(rule, collectors, self._troubled(), self.book.groups, sightings, now):
             spent += self._clock.now() - begun
             yield
             begun = self._clock.now()
@@ -235,6 +237,7 @@ class Core:
             if now - self._tidied >= HOUSEKEEPING:
                 self._tidied = now
                 self.dispatcher.forget(self.book.forget(now), now)
+                self._evaluator.forget(self.rulebook.rules, self.registry.get_all_collectors())
 
     def _take(self, changes: list[Change], now: float) -> None:
         for change in changes:

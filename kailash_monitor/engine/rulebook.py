@@ -9,7 +9,7 @@ from kailash_monitor.alerting.incident import Incident, State
 from kailash_monitor.alerting.trouble import BLIND
 from kailash_monitor.channels.text import one_line
 from kailash_monitor.engine.agenda import Turn
-from kailash_monitor.engine.evaluator import ASKED, Sighting
+from kailash_monitor.engine.sighting import ASKED, Sighting
 from kailash_monitor.engine.status import RuleStatus
 from kailash_monitor.errors import RuleError
 from kailash_monitor.metrics import MetricsCollector

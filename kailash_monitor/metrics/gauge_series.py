@@ -122,10 +122,11 @@ class GaugeSeries(Recorder):
             if closed is not None:
                 if closed.gone is not None:
                     covers_since, in_force = closed.gone[:2]
-                index = closed.after(start)
-                if index:
-                    in_force = closed.columns[_LAST][index - 1]
-                inside = list(zip(*[column[index:] for column in closed.columns], strict=True))
+                if set_at > start or closed.ends[-1] > start:
+                    index = closed.after(start)
+                    if index:
+                        in_force = closed.columns[_LAST][index - 1]
+                    inside = list(zip(*[column[index:] for column in closed.columns], strict=True))
         if set_at <= start and not inside:  # it has had one value all the time, as most gauges have
             last = open_slot[_LAST]
             return GaugeWindow(start, now, covers_since, last, last, last, last, last, 1, set_at)

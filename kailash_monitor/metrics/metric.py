@@ -459,7 +459,6 @@ class Metric(Reads):
             return self._index.groups(match, by)
 
     def _everything(self) -> list[Series]:
-        self._sweep()
         with self._family.lock:  # series and what was removed of one moment: nothing is read twice, or not at all
             retired = self._retired
             return self._all() if retired is None else [*self._all(), retired]
@@ -500,6 +499,7 @@ class Metric(Reads):
         return settled(lambda: self._window(seconds, match or {}, at), self)
 
     def _window(self, seconds: float, match: Mapping[str, str], at: float) -> Window:
+        self._sweep()
         series = self.select(match) if match else self._everything()
         empty = self.empty_window(seconds, at, tuple(match))
         windows = [one.window(seconds, at) for one in series]
@@ -519,6 +519,7 @@ class Metric(Reads):
         return settled(self._latest, self)
 
     def _latest(self) -> float | None:
+        self._sweep()
         series = self._everything()
         if self.metric_type is MetricType.COUNTER:
             return sum([one.total for one in series if isinstance(one, CounterSeries)])

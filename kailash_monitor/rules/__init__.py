@@ -10,7 +10,7 @@ from kailash_monitor.rules.flapping import Flapping
 from kailash_monitor.rules.host_rules import create_host_alert_rules
 from kailash_monitor.rules.level import Level
 from kailash_monitor.rules.no_data import NoData
-from kailash_monitor.rules.reader import Source, check_fits, read
+from kailash_monitor.rules.reader import Reader, Source, check_fits, read
 from kailash_monitor.rules.reading import Answer, Empty, Failed, Missing, Reading, ReadingFunction, Value, Waiting
 from kailash_monitor.rules.rule import AlertRule
 from kailash_monitor.rules.survey import Chunk
@@ -28,6 +28,7 @@ __all__ = [
     "Level",
     "Missing",
     "NoData",
+    "Reader",
     "Reading",
     "ReadingFunction",
     "Source",

@@ -1,17 +1,18 @@
 """The reader: what a rule sees of its metrics at one moment, one reading per label group."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 from kailash_monitor.errors import RuleError
-from kailash_monitor.model.labels import NO_LABELS
+from kailash_monitor.model.labels import NO_LABELS, Labels
 from kailash_monitor.model.metric import MetricType
 from kailash_monitor.model.views import MetricView, SeriesView
 from kailash_monitor.model.window import (
     CounterWindow,
     DistributionWindow,
+    GaugeWindow,
     Window,
     merge_counters,
     merge_distributions,
@@ -22,7 +23,7 @@ from kailash_monitor.rules.reading import Missing, Reading
 from kailash_monitor.rules.rule import AlertRule
 from kailash_monitor.rules.survey import Chunk, Survey, in_chunks
 
-__all__ = ["Source", "check_fits", "read"]
+__all__ = ["Reader", "Source", "check_fits", "read"]
 
 Source = Callable[[str], MetricView | None]
 """Finds a metric of one collector by its name."""
@@ -55,44 +56,64 @@ def check_fits(rule: AlertRule, metric: MetricView) -> None:
         check_comparable(rule, metric, metric)
 
 
-def read(rule: AlertRule, source: Source, now: float) -> Iterator[Chunk]:
-    """Read what `rule` judges, by label group, in chunks of a millisecond or two; together they are the whole answer.
+class Reader:
+    """Reads what one rule judges, time after time: what stays the same is worked out once.
 
-    An empty chunk is but a pause. Without `group_by` there is one group, without labels; where the rule's metric is not
-    there, there is none. It raises a RuleError where the rule does not fit, and any step what a callback raises.
+    `metrics` are those that it reads, that of the rule first.
     """
-    metric = source(rule.metric_name)
-    if metric is None:
-        return iter(())
-    if rule.match or rule.group_by:
-        return _prepared(rule, metric, source, now)
-    return _read(rule, metric, source, now)
+
+    __slots__ = ("_names", "_survey", "metrics", "rule")
+
+    def __init__(self, rule: AlertRule, metrics: Sequence[MetricView], survey: "_Taker") -> None:
+        self.rule: Final = rule
+        self.metrics: Final = [*metrics]
+        self._names = [metric.metadata.name for metric in metrics]
+        self._survey = survey
+
+    @classmethod
+    def of(cls, rule: AlertRule, source: Source) -> "Reader":
+        """Give the reader of `rule`; a RuleError where its metrics are not there, or it does not fit them."""
+        metric = _metric(rule, source, rule.metric_name, f"the metric {rule.metric_name!r}")
+        check_fits(rule, metric)
+        budget, share_of = rule.burn_rate, metric.metadata.share_of
+        if budget is not None:
+            good = _metric(rule, source, budget.good, f"a burn rate reads {budget.good!r}")
+            check_comparable(rule, good, metric)
+            return cls(rule, (metric, good), partial(burn_rate_survey, rule, budget, good, metric))
+        if share_of is not None and rule.condition.word in ("share", "rate"):
+            whole = _metric(rule, source, share_of, f"{metric.metadata.name!r} is a share of {share_of!r}")
+            check_comparable(rule, metric, whole)
+            return cls(rule, (metric, whole), partial(share_survey, rule, metric, whole))
+        return cls(rule, (metric,), _survey_of(rule, metric))
+
+    def reads(self, rule: AlertRule, source: Source) -> bool:
+        """Whether it is the reader of this very rule, and of the metrics that `source` has now."""
+        return rule is self.rule and [*map(source, self._names)] == self.metrics
+
+    def read(self, now: float) -> Iterator[Chunk]:
+        """Read what the rule judges, by label group, in chunks of a millisecond or two; together they are the whole answer.
+
+        An empty chunk is but a pause. Without `group_by` there is one group, without labels. Any step raises what a callback
+        raises.
+        """
+        if self.rule.match or self.rule.group_by:
+            return self._prepared(now)
+        return in_chunks(partial(self._survey, now), self.metrics)
+
+    def _prepared(self, now: float) -> Iterator[Chunk]:
+        """Read once the series are in their groups, which takes a while the first time."""
+        for metric in self.metrics:
+            while metric.prepare(self.rule.match, self.rule.group_by):
+                yield {}
+        yield from in_chunks(partial(self._survey, now), self.metrics)
 
 
-def _prepared(rule: AlertRule, metric: MetricView, source: Source, now: float) -> Iterator[Chunk]:
-    """Read once the series are in their groups, which takes a while the first time."""
-    others = [metric.metadata.share_of, *rule.metrics]
-    for view in (metric, *[found for name in others if name and (found := source(name)) is not None]):
-        while view.prepare(rule.match, rule.group_by):
-            yield {}
-    yield from _read(rule, metric, source, now)
+def read(rule: AlertRule, source: Source, now: float) -> Iterator[Chunk]:
+    """Read what `rule` judges, once: nothing where its metric is not there, a RuleError where the rule does not fit."""
+    return iter(()) if source(rule.metric_name) is None else Reader.of(rule, source).read(now)
 
 
-def _read(rule: AlertRule, metric: MetricView, source: Source, now: float) -> Iterator[Chunk]:
-    check_fits(rule, metric)
-    budget, share_of = rule.burn_rate, metric.metadata.share_of
-    if budget is not None:
-        good = _other(rule, source, budget.good, f"a burn rate reads {budget.good!r}")
-        check_comparable(rule, good, metric)
-        return in_chunks(lambda: burn_rate_survey(rule, budget, good, metric, now), (good, metric))
-    if share_of is not None and rule.condition.word in ("share", "rate"):
-        whole = _other(rule, source, share_of, f"{metric.metadata.name!r} is a share of {share_of!r}")
-        check_comparable(rule, metric, whole)
-        return in_chunks(lambda: share_survey(rule, metric, whole, now), (metric, whole))
-    return in_chunks(lambda: _survey(rule, metric, now), (metric,))
-
-
-def _other(rule: AlertRule, source: Source, name: str, why: str) -> MetricView:
+def _metric(rule: AlertRule, source: Source, name: str, why: str) -> MetricView:
     found = source(name)
     if found is None:
         raise RuleError(
@@ -104,25 +125,57 @@ def _other(rule: AlertRule, source: Source, name: str, why: str) -> MetricView:
     return found
 
 
-def _survey(rule: AlertRule, metric: MetricView, now: float) -> Survey[SeriesView, Any]:  # Any: by the type of the metric
+_Taker = Callable[[float], Survey[Any, Any]]  # Any: by the type of the metric
+"""Gives the survey of a moment."""
+
+
+def _survey_of(rule: AlertRule, metric: MetricView) -> _Taker:
     """Counters and distributions are merged; of gauges every series is judged and the worst kept."""
-    seconds, condition, groups = rule.time_window, rule.condition, metric.groups(rule.match, rule.group_by)
-    if not rule.group_by:
-        groups = groups or {NO_LABELS: ()}
-    taken, size = groups.items(), len(groups)
+    of_type = _of_gauges if metric.metadata.type is MetricType.GAUGE else _of_what_adds_up
+    return of_type(rule, metric)
 
-    def look(series: SeriesView) -> Any:
-        return series.window(seconds, now)
 
-    if metric.metadata.type is MetricType.GAUGE:
-        of_gauge, worst = words.of_gauge(condition), partial(words.worst, condition)
-        return Survey(taken, size, lambda one: of_gauge(look(one)), worst, _as_it_is, Missing(), GAUGES_AT_ONCE)
-    empty = _empty(rule, metric, now)
-    if isinstance(empty, DistributionWindow):
-        of_distribution = words.of_distribution(condition, empty)
-        return Survey(taken, size, look, merge_distributions, of_distribution, empty, DISTRIBUTIONS_AT_ONCE)
-    assert isinstance(empty, CounterWindow)  # the window of a counter's label set
-    return Survey(taken, size, look, merge_counters, words.of_counter(condition, empty), empty, COUNTERS_AT_ONCE)
+def _of_gauges(rule: AlertRule, metric: MetricView) -> _Taker:
+    seconds, of_gauge, worst = rule.time_window, words.of_gauge(rule.condition), partial(words.worst, rule.condition)
+
+    def take(now: float) -> Survey[SeriesView, Reading]:
+        groups = _groups(rule, metric)
+
+        def look(series: SeriesView) -> Reading:
+            window = series.window(seconds, now)
+            assert isinstance(window, GaugeWindow)
+            return of_gauge(window)
+
+        return Survey(groups.items(), len(groups), look, worst, _as_it_is, _NOTHING_SET, GAUGES_AT_ONCE)
+
+    return take
+
+
+def _of_what_adds_up(rule: AlertRule, metric: MetricView) -> _Taker:
+    seconds, condition = rule.time_window, rule.condition
+
+    def take(now: float) -> Survey[SeriesView, Any]:
+        groups, empty = _groups(rule, metric), _empty(rule, metric, now)
+        taken, size = groups.items(), len(groups)
+
+        def look(series: SeriesView) -> Window:
+            return series.window(seconds, now)
+
+        if isinstance(empty, DistributionWindow):
+            of_distribution = words.of_distribution(condition, empty)
+            return Survey(taken, size, look, merge_distributions, of_distribution, empty, DISTRIBUTIONS_AT_ONCE)
+        assert isinstance(empty, CounterWindow)  # the window of a counter's label set
+        return Survey(taken, size, look, merge_counters, words.of_counter(condition, empty), empty, COUNTERS_AT_ONCE)
+
+    return take
+
+
+def _groups(rule: AlertRule, metric: MetricView) -> Mapping[Labels, Sequence[SeriesView]]:
+    groups = metric.groups(rule.match, rule.group_by)
+    return groups if groups or rule.group_by else {NO_LABELS: ()}
+
+
+_NOTHING_SET: Final = Missing()
 
 
 def _as_it_is(reading: Reading) -> Reading:

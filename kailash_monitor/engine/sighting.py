@@ -1,0 +1,108 @@
+"""Sightings: what one rule saw in one collector."""
+
+from collections.abc import Container, Mapping
+from typing import Final
+
+from kailash_monitor.model.labels import NO_LABELS, Labels
+from kailash_monitor.model.severity import AlertSeverity
+from kailash_monitor.model.views import MetricView
+from kailash_monitor.rules import AlertRule, Empty, Failed, Missing, NoData, Reading, Value, breached, readings_of
+
+__all__ = ["ASKED", "Sighting", "sighting_of"]
+
+ASKED = "reading"
+"""What stands for the collector of alerts whose rule reads an answer of the user's own."""
+
+
+class Sighting:
+    """What one rule saw in one collector in one tick.
+
+    `seen` is how many groups there are; `breaching` are those that would fire if they did not yet, and at which severity;
+    `missing` those that had data and have none. `has_data` says whether anything could be judged, `worst` is the worst.
+    `readings` are those of the groups that breach, are missing, or are in `known`: of ten thousand calm groups nothing is
+    kept. `failed` says what went wrong, where something did, and `patience` how long to wait, at least, before somebody is
+    told of that.
+    """
+
+    __slots__ = (
+        "_match",
+        "_metric",
+        "breaching",
+        "collector",
+        "failed",
+        "has_data",
+        "known",
+        "missing",
+        "patience",
+        "readings",
+        "seen",
+        "worst",
+    )
+
+    def __init__(
+        self,
+        collector: str,
+        known: Container[Labels] = (),
+        metric: MetricView | None = None,
+        match: Mapping[str, str] = NO_LABELS,
+    ) -> None:
+        self.collector: Final = collector
+        self.known: Final = known
+        self._metric: Final = metric
+        self._match: Final = match
+        self.readings: dict[Labels, Reading] = {}
+        self.breaching: dict[Labels, AlertSeverity] = {}
+        self.missing: list[Labels] = []
+        self.has_data = False
+        self.seen = 0
+        self.worst: float | None = None
+        self.failed: Failed | None = None
+        self.patience = 0.0
+
+    def take(self, rule: AlertRule, readings: Mapping[Labels, Reading]) -> None:
+        """Add what was read of some groups: each is looked at once."""
+        self.seen += len(readings)
+        wants_high, known, keeps_all = rule.condition.wants_high, self.known, rule.no_data is NoData.ALERT
+        for group, reading in readings.items():
+            if isinstance(reading, Value):
+                self.has_data = True
+                level = breached(rule, reading.value, reading.at_least, None)
+                if isinstance(level, AlertSeverity):
+                    self.breaching[group], self.readings[group] = level, reading
+                if self.worst is None or (reading.value > self.worst) is wants_high:
+                    self.worst = reading.value
+            elif isinstance(reading, Missing):
+                self.missing.append(group)
+                self.readings[group] = reading
+                if keeps_all:
+                    self.breaching[group] = rule.severity
+            elif isinstance(reading, Empty):
+                self.has_data = True
+            if keeps_all or (known and group in known):
+                self.readings[group] = reading
+
+    def fail(self, error: BaseException) -> None:
+        """Take note that reading raised: nothing is known."""
+        self.failed = Failed.of(error)
+        self.readings, self.breaching, self.missing = {}, {}, []
+        self.has_data, self.seen, self.worst = False, 0, None
+
+    def removed_since(self, group: Labels, since: float) -> bool:
+        """Whether the series of a group were removed on purpose since then."""
+        return self._metric is not None and self._metric.removed_since({**self._match, **group}, since)
+
+    def reading_of(self, group: Labels) -> Reading:
+        """Give the reading of an alert that is known from before."""
+        return self.readings.get(group) or self.failed or Missing()
+
+
+def sighting_of(rule: AlertRule, known: Container[Labels], answer: object) -> Sighting:
+    """Give what a rule saw that reads an answer of the user's own; an exception is an error."""
+    sighting = Sighting(ASKED, known)
+    try:
+        if isinstance(answer, BaseException):
+            raise answer
+        sighting.take(rule, readings_of(rule, answer))
+    except Exception as error:  # the user's code
+        sighting.fail(error)
+    return sighting
