@@ -40,6 +40,16 @@ class _Grouping(Generic[S]):
         self._labels: dict[tuple[str, ...], Labels] = {}  # making Labels takes longer than all the rest
         self._told: dict[Labels, list[S]] | None = None
 
+    def prepare(self, number: int) -> bool:
+        """Do a piece of what `groups` has to do: put `number` of `todo` in their places, or, at the end, make the answer."""
+        if self.todo:
+            self.work(number)
+            return True
+        if self._told is None:
+            self.groups()
+            return True
+        return False
+
     def work(self, number: int | None = None) -> None:
         """Put so many of `todo` in their places, or all."""
         todo = self.todo
@@ -132,10 +142,8 @@ class LabelIndex(Generic[S]):
         return [series for series in fewest if all(series in others for others in found)]
 
     def prepare(self, match: Mapping[str, str], by: tuple[str, ...], number: int) -> bool:
-        """Do some of the work that `groups` is about to have, over `number` series; whether there is more of it."""
-        grouping = self._grouping(match, by)
-        grouping.work(number)
-        return bool(grouping.todo)
+        """Do some of the work that `groups` is about to have, over `number` series; whether there was any."""
+        return self._grouping(match, by).prepare(number)
 
     def groups(self, match: Mapping[str, str], by: tuple[str, ...]) -> Mapping[Labels, Sequence[S]]:
         """Give the same, by their values of the labels `by`; not to be changed, since others are given it too."""
