@@ -206,6 +206,17 @@ class IndexMachine(RuleBasedStateMachine):
     def ask(self, match: dict[str, str], by: tuple[str, ...]) -> None:
         self.asked.append((match, by))
 
+    @rule(match=labels, by=groupings, number=st.integers(1, 5))
+    def begin_to_ask(self, match: dict[str, str], by: tuple[str, ...], number: int) -> None:
+        self.index.prepare(match, by, number)
+
+    @rule(match=labels, by=groupings)
+    def prepare_to_the_end(self, match: dict[str, str], by: tuple[str, ...]) -> None:
+        pieces = 0
+        while self.index.prepare(match, by, 1):
+            pieces += 1
+        assert pieces <= 2 * len(self.series) + 1
+
     @invariant()
     def every_question_is_answered_right(self) -> None:
         for match, by in self.asked:

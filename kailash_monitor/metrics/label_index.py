@@ -39,14 +39,15 @@ class _Grouping(Generic[S]):
         self._members: dict[tuple[str, ...], dict[S, None]] = {}
         self._labels: dict[tuple[str, ...], Labels] = {}  # making Labels takes longer than all the rest
         self._told: dict[Labels, list[S]] | None = None
+        self._telling: tuple[dict[Labels, list[S]], list[tuple[str, ...]]] | None = None  # what is begun, with what it lacks
 
     def prepare(self, number: int) -> bool:
-        """Do a piece of what `groups` has to do: put `number` of `todo` in their places, or, at the end, make the answer."""
+        """Do a piece of what `groups` has to do, over `number` series or groups; whether there was any."""
         if self.todo:
             self.work(number)
             return True
         if self._told is None:
-            self.groups()
+            self._tell(number)
             return True
         return False
 
@@ -69,7 +70,7 @@ class _Grouping(Generic[S]):
     def discard(self, series: S) -> None:
         if self.todo:
             self._gone.add(series)
-        self._told = None
+        self._forget_answer()
         key = self._key(series)
         members = self._members.get(key, {})
         members.pop(series, None)
@@ -80,16 +81,30 @@ class _Grouping(Generic[S]):
     def groups(self) -> Mapping[Labels, Sequence[S]]:
         """Give the groups; what was given before is given again while no series came or went."""
         self.work()
-        if self._told is None:
-            self._told = {self._labels[key]: list(members) for key, members in self._members.items()}
-        return self._told
+        told = self._told
+        return self._tell(len(self._members)) if told is None else told
+
+    def _tell(self, number: int) -> Mapping[Labels, Sequence[S]]:
+        """Make the answer of so many groups more."""
+        if self._telling is None:
+            self._telling = ({}, [*reversed(self._members)])  # taken from its end
+        told, keys = self._telling
+        for key in reversed(keys[-number:]):
+            told[self._labels[key]] = list(self._members[key])
+        del keys[-number:]
+        if not keys:
+            self._told, self._telling = told, None
+        return told
+
+    def _forget_answer(self) -> None:
+        self._told = self._telling = None
 
     def _key(self, series: S) -> tuple[str, ...]:
         names, texts = series.labels.names, series.labels.texts
         return tuple([texts[names.index(name)] if name in names else "" for name in self._by])
 
     def _put(self, series: S) -> None:
-        self._told = None
+        self._forget_answer()
         key = self._key(series)
         members = self._members.get(key)
         if members is None:
