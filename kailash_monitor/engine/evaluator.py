@@ -78,11 +78,6 @@ class Evaluator:
         reader = self._readers[rule.name, name] = Reader.of(rule, find)
         return reader
 
-    @property
-    def kept(self) -> int:
-        """Of how many rules and collectors it keeps something."""
-        return len(self._readers)
-
     def forget(self, rules: Container[str], collectors: Container[str]) -> None:
         """Forget what has to do with rules and collectors that are not any more."""
         for rule, collector in tuple(self._readers):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
-from kailash_monitor.model.labels import Labels
+from kailash_monitor.model.labels import NO_LABELS, Labels
 
 __all__ = ["LabelIndex"]
 
@@ -26,7 +26,8 @@ S = TypeVar("S", bound=Labelled)
 class _Grouping(Generic[S]):
     """The series that match, by their values of some labels; kept as series come and go.
 
-    `todo` are those of the time when it was made that are still to be put in their places.
+    `todo` are those of the time when it was made that are still to be put in their places. The answer is made in pieces,
+    too: what comes and goes meanwhile is mended in it, so that it is ready some time however many come and go.
     """
 
     def __init__(self, match: Mapping[str, str], by: tuple[str, ...], todo: list[S]) -> None:
@@ -39,17 +40,17 @@ class _Grouping(Generic[S]):
         self._members: dict[tuple[str, ...], dict[S, None]] = {}
         self._labels: dict[tuple[str, ...], Labels] = {}  # making Labels takes longer than all the rest
         self._told: dict[Labels, list[S]] | None = None
-        self._telling: tuple[dict[Labels, list[S]], list[tuple[str, ...]]] | None = None  # what is begun, with what it lacks
+        self._telling: dict[Labels, list[S]] = {}  # an answer that is begun
+        self._untold: dict[tuple[str, ...], None] = {}  # what it lacks, the next at the end
 
     def prepare(self, number: int) -> bool:
-        """Do a piece of what `groups` has to do, over `number` series or groups; whether there was any."""
+        """Do a piece of what `groups` has to do, over `number` series or groups; whether there is more."""
         if self.todo:
             self.work(number)
             return True
         if self._told is None:
             self._tell(number)
-            return True
-        return False
+        return self._told is None
 
     def work(self, number: int | None = None) -> None:
         """Put so many of `todo` in their places, or all."""
@@ -70,41 +71,43 @@ class _Grouping(Generic[S]):
     def discard(self, series: S) -> None:
         if self.todo:
             self._gone.add(series)
-        self._forget_answer()
         key = self._key(series)
         members = self._members.get(key, {})
         members.pop(series, None)
+        self._changed(key)
         if not members:
             self._members.pop(key, None)
-            self._labels.pop(key, None)
+            self._untold.pop(key, None)
+            self._telling.pop(self._labels.pop(key, NO_LABELS), None)
 
     def groups(self) -> Mapping[Labels, Sequence[S]]:
         """Give the groups; what was given before is given again while no series came or went."""
         self.work()
-        told = self._told
-        return self._tell(len(self._members)) if told is None else told
+        return self._tell(len(self._members)) if self._told is None else self._told
+
+    def _changed(self, key: tuple[str, ...]) -> None:
+        self._told = None
+        if self._telling:
+            self._untold[key] = None
 
     def _tell(self, number: int) -> Mapping[Labels, Sequence[S]]:
-        """Make the answer of so many groups more."""
-        if self._telling is None:
-            self._telling = ({}, [*reversed(self._members)])  # taken from its end
-        told, keys = self._telling
-        for key in reversed(keys[-number:]):
-            told[self._labels[key]] = list(self._members[key])
-        del keys[-number:]
-        if not keys:
-            self._told, self._telling = told, None
-        return told
-
-    def _forget_answer(self) -> None:
-        self._told = self._telling = None
+        """Tell so many groups more, or all that are left."""
+        telling = self._telling
+        if not telling:
+            self._untold = dict.fromkeys(reversed(self._members))
+        untold = self._untold
+        for _ in range(min(number, len(untold))):
+            key, _ = untold.popitem()
+            telling[self._labels[key]] = list(self._members[key])
+        if not untold:
+            self._told, self._telling = telling, {}
+        return telling
 
     def _key(self, series: S) -> tuple[str, ...]:
         names, texts = series.labels.names, series.labels.texts
         return tuple([texts[names.index(name)] if name in names else "" for name in self._by])
 
     def _put(self, series: S) -> None:
-        self._forget_answer()
         key = self._key(series)
         members = self._members.get(key)
         if members is None:
@@ -112,6 +115,7 @@ class _Grouping(Generic[S]):
             same = series.labels.names == self._names
             self._labels[key] = series.labels if same else Labels.of(self._names, tuple([key[n] for n in self._order]))
         members[series] = None
+        self._changed(key)
 
 
 class LabelIndex(Generic[S]):
@@ -157,7 +161,7 @@ class LabelIndex(Generic[S]):
         return [series for series in fewest if all(series in others for others in found)]
 
     def prepare(self, match: Mapping[str, str], by: tuple[str, ...], number: int) -> bool:
-        """Do some of the work that `groups` is about to have, over `number` series; whether there was any."""
+        """Do some of the work that `groups` is about to have, over `number` series; whether there is more of it."""
         return self._grouping(match, by).prepare(number)
 
     def groups(self, match: Mapping[str, str], by: tuple[str, ...]) -> Mapping[Labels, Sequence[S]]:

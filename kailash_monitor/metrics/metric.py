@@ -444,7 +444,7 @@ class Metric(Reads):
             return list(self._index.find(match))
 
     def prepare(self, match: Mapping[str, str], by: tuple[str, ...]) -> bool:
-        """Do a piece of the work that `groups` has with a question it has not heard; whether there was any."""
+        """Do a piece of the work that `groups` has with a question it has not heard; whether there is more of it."""
         if not match and not by:
             return False
         with self._family.lock:

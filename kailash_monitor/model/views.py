@@ -144,7 +144,7 @@ class MetricView(Protocol):
         ...
 
     def prepare(self, match: Mapping[str, str], by: tuple[str, ...]) -> bool:
-        """Do a piece of the work that `groups` has with a question it has not heard; whether there was any.
+        """Do a piece of the work that `groups` has with a question it has not heard; whether there is more of it.
 
         For implementers: some milliseconds at most. Whoever cannot do it in pieces answers False.
         """
