@@ -28,6 +28,10 @@ class NotificationChannel:
     """
 
     name: str | None = None
+    rate: tuple[float, int] = (20.0, 100)
+    """Messages a second in the long run, and at once after a pause, unless the manager is told otherwise."""
+    resend_every: float | None = None
+    """Seconds after which what fires is told again, whatever people did, where the other side forgets by itself."""
 
     async def send_notification(self, alert: Alert, context: Mapping[str, object]) -> bool:
         """Tell about `alert`; True when it was taken."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
 from kailash_monitor.delivery.backoff import Backoff
-from kailash_monitor.delivery.outcome import Delivered, Outcome, Rejected, Retry
+from kailash_monitor.delivery.outcome import Delivered, Gone, Outcome, Rejected, Retry, Unauthorised
 from kailash_monitor.model.notice import Notice
 
 __all__ = ["BUDGET", "Done", "GivenUp", "Message", "TryAgain", "Verdict", "after_attempt"]
@@ -54,7 +54,7 @@ def after_attempt(message: Message, outcome: Outcome, now: float, *, backoff: Ba
     match outcome:
         case Delivered():
             return Done()
-        case Rejected(why=why):
+        case Rejected(why=why) | Unauthorised(why=why) | Gone(why=why):
             return GivenUp(tried, why)
         case Retry(why=why, after=after, in_doubt=in_doubt, attempts=limit):
             tried = replace(tried, in_doubt=message.in_doubt or in_doubt)

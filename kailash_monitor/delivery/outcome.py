@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Delivered", "Outcome", "Rejected", "Retry"]
+__all__ = ["Delivered", "Gone", "Outcome", "Refused", "Rejected", "Retry", "Unauthorised"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,26 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """It will never work as it is: a wrong address, a refused token, a malformed message."""
+    """This message will never be taken as it is: malformed, too large, a recipient who does not exist."""
 
     why: str
 
 
-Outcome = Delivered | Retry | Rejected
+@dataclass(frozen=True, slots=True)
+class Unauthorised:
+    """No message will be taken until somebody gives other credentials: a wrong token, a revoked key, no permission."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """No message will be taken at this address any more: it was closed, archived, deleted."""
+
+    why: str
+
+
+Refused = Rejected | Unauthorised | Gone
+"""What trying again does not mend."""
+
+Outcome = Delivered | Retry | Refused

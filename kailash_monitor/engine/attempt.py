@@ -5,7 +5,7 @@ import inspect
 from typing import Final
 
 from kailash_monitor.channels import Delivers, NotificationChannel
-from kailash_monitor.delivery.outcome import Delivered, Outcome, Rejected, Retry
+from kailash_monitor.delivery.outcome import Delivered, Outcome, Refused, Retry
 from kailash_monitor.engine.daemon import DaemonCalls
 from kailash_monitor.engine.task_group import cancellation_is_ours
 from kailash_monitor.model.notice import Notice
@@ -46,7 +46,7 @@ async def attempt_now(channel: NotificationChannel, notice: Notice) -> Outcome:
 
 def _outcome(answer: object) -> Outcome:
     """Give what `deliver` answered, where it is an outcome; a channel of the user's own may answer anything."""
-    if isinstance(answer, Delivered | Retry | Rejected):
+    if isinstance(answer, Delivered | Retry | Refused):
         return answer
     why = f"answered {type(answer).__name__}, which is no outcome"
     return Retry(why, in_doubt=True, attempts=ATTEMPTS_OF_A_RAISING_CHANNEL)
