@@ -25,7 +25,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """This message will never be taken as it is: malformed, too large, a recipient who does not exist."""
+    """The message will never be taken as it is: malformed, too large, a recipient who does not exist."""
 
     why: str
 
