@@ -10,9 +10,17 @@
     ├── NoAnswer                          the callback of a gauge raised, or has not answered for too long
     ├── LifecycleError (RuntimeError)     start, stop or run called where it cannot work
     ├── CannotListen (OSError)            the address to serve on is taken, not permitted or not of this machine
+    ├── StoreError                        what must survive a restart cannot be kept: the disk failed, or …
+    │   ├── StoreLocked                   … another program uses the store: stop it, or give each a store of its own
+    │   ├── StoreDamaged                  … its file is no database, or a broken one: move it away, or restore it
+    │   ├── StoreTooNew                   … a newer version of this toolkit wrote it: install that
+    │   ├── StoreForeign                  … it is a database of another program: name another file
+    │   ├── StoreNotWritable              … its folder is not there, or permissions do not allow it
+    │   ├── StoreFull                     … there is no room left on the disk
+    │   └── StoreGone                     … it is not open, or was removed or replaced meanwhile: opening it again helps
     └── MissingExtra (ImportError)        an optional dependency is not installed
 
-They are raised where a definition is made. A bad value, a broken rule or a failing channel never raises into the
+They are raised where a definition is made. A bad value, a broken rule, a failing channel or store never raises into the
 program: it is counted and logged.
 """
 
@@ -27,6 +35,14 @@ __all__ = [
     "MonitoringError",
     "NoAnswer",
     "RuleError",
+    "StoreDamaged",
+    "StoreError",
+    "StoreForeign",
+    "StoreFull",
+    "StoreGone",
+    "StoreLocked",
+    "StoreNotWritable",
+    "StoreTooNew",
     "ValueRefused",
 ]
 
@@ -84,6 +100,47 @@ class LifecycleError(MonitoringError, RuntimeError):
 
 class CannotListen(MonitoringError, OSError):
     """The address to serve on cannot be had; the text says why and what to do."""
+
+
+class StoreError(MonitoringError):
+    """A store cannot be opened, read or written.
+
+    Takes facts and words its own message: `where` the store is, what was `seen`, and the `remedy`.
+    """
+
+    def __init__(self, where: str, *, seen: str, remedy: str) -> None:
+        self.where = where
+        self.seen = seen
+        self.remedy = remedy
+        super().__init__(f"{where}: {seen}; {remedy}")
+
+
+class StoreLocked(StoreError):
+    """Another program, or another store of this one, uses it."""
+
+
+class StoreDamaged(StoreError):
+    """It is no database, or a broken one. It was left as it is."""
+
+
+class StoreTooNew(StoreError):
+    """A newer version of this toolkit wrote it. It was left as it is."""
+
+
+class StoreForeign(StoreError):
+    """It is a database of another program. It was left as it is."""
+
+
+class StoreNotWritable(StoreError):
+    """Its folder is not there, or permissions do not allow to write."""
+
+
+class StoreFull(StoreError):
+    """There is no room left on the disk."""
+
+
+class StoreGone(StoreError):
+    """It is not open, or its file was removed or replaced while it was."""
 
 
 class MissingExtra(MonitoringError, ImportError):
