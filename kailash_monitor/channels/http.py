@@ -2,71 +2,241 @@
 
 import asyncio
 import importlib
+import json
+import math
 import os
+import re
+import socket
+import ssl
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
+from urllib.parse import SplitResult, urlsplit
 
+from kailash_monitor.channels.egress import Egress
 from kailash_monitor.clock import SYSTEM_CLOCK
-from kailash_monitor.delivery.outcome import Delivered, Outcome, Rejected, Retry
+from kailash_monitor.delivery.outcome import Delivered, Gone, Outcome, Rejected, Retry, Unauthorised
+from kailash_monitor.errors import ChannelError
 
-__all__ = ["classify", "post"]
+if TYPE_CHECKING:
+    import aiohttp
+
+__all__ = ["Answer", "check_url", "classify", "json_bytes", "json_of", "post", "retry_after"]
 
 _RETRIED: Final = frozenset({408, 425, 429})
 _MAX_ANSWER: Final = 65_536
-"""Answers are read so that the connection ends cleanly, and no further than this."""
+"""Answers are read for what they say, and so that the connection ends cleanly, and no further than this."""
+
+_MAX_AFTER: Final = 86_400.0
+"""Seconds: whoever asks for a longer pause than a day has miscounted, and a day is what a message lives."""
+
+_CONNECTOR: Final = "kailash_monitor.channels.connector"
+_SECONDS: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*", re.ASCII)
+_NO_HOST: Final = re.compile(r"[\s\x00-\x1f\x7f]")
 
 
-async def post(url: str, body: bytes, headers: Mapping[str, str], *, seconds: float) -> Outcome:
-    """Send `body` once and say what became of it. Redirects are not followed. Cancellation closes the connection."""
-    if "aiohttp" not in sys.modules:  # at first use, and beside the loop: it takes longer than a callback may
-        await asyncio.to_thread(importlib.import_module, "aiohttp")
-    import aiohttp
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server answered: the names of `headers` in any case, the first 64 kB of its body."""
 
-    try:
-        timeout = aiohttp.ClientTimeout(total=seconds)
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
-            session.post(url, data=body, headers=headers, allow_redirects=False) as answer,
-        ):
-            await answer.content.read(_MAX_ANSWER)
-            return classify(answer.status, answer.headers, now=SYSTEM_CLOCK.wall())
-    except TimeoutError:
-        return Retry(f"no answer within {seconds:g} s", in_doubt=True)
-    except aiohttp.InvalidURL:
-        return Rejected("the address is not a URL")
-    except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError) as error:
-        return Retry(f"no connection: {_reason(error)}")
-    except aiohttp.ClientError as error:
-        return Retry(f"connection lost: {type(error).__name__}", in_doubt=True)
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
-def classify(status: int, headers: Mapping[str, str], *, now: float) -> Outcome:
-    """Say what an answer means; `now` (Unix seconds) turns a Retry-After date into seconds."""
-    if 200 <= status < 300:
-        return Delivered()
-    why = f"HTTP {status}"
-    if status in _RETRIED or status >= 500:
-        return Retry(why, after=_retry_after(headers.get("Retry-After"), now))
-    return Rejected(why)
+def classify(answer: Answer, now: float) -> Outcome:
+    """Say by its status what an answer means; `now` (Unix seconds) turns a Retry-After date into seconds."""
+    why = f"HTTP {answer.status}"
+    match answer.status:
+        case status if 200 <= status < 300:
+            return Delivered()
+        case status if status in _RETRIED or status >= 500:
+            return Retry(why, after=retry_after(answer.headers, now))
+        case 401 | 403:
+            return Unauthorised(why)
+        case 410:
+            return Gone(why)
+        case _:
+            return Rejected(why)
 
 
-def _reason(error: Exception) -> str:
-    """Say what the system said; the text of the error itself can hold the address, which can be a secret."""
-    number = getattr(error, "errno", None)
-    return os.strerror(number) if isinstance(number, int) and number > 0 else type(error).__name__
-
-
-def _retry_after(text: str | None, now: float) -> float | None:
-    """Read seconds or a date (RFC 9110, 10.2.3); what is neither is as if it were not there."""
-    if not text:
-        return None
-    if text.strip().isascii() and text.strip().isdigit():
-        return float(text)
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Read the pause that the other side asks for, seconds or a date (RFC 9110, 10.2.3), at most a day; None for none."""
+    text = headers.get("Retry-After", "")
+    if number := _SECONDS.fullmatch(text):
+        return min(float(number[1]), _MAX_AFTER)
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, TypeError, IndexError, OverflowError):  # it raises each of them for some garbage
         return None
-    return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now)
+    seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now
+    return min(max(0.0, seconds), _MAX_AFTER)
+
+
+def json_bytes(document: object) -> bytes:
+    """Give `document` as JSON that every reader takes: in UTF-8, lone surrogates as "\ufffd", NaN and infinities as null."""
+    try:
+        text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(document), ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+
+
+def _finite(document: object) -> object:
+    match document:
+        case float() if not math.isfinite(document):
+            return None
+        case dict():
+            return {key: _finite(value) for key, value in document.items()}
+        case list() | tuple():
+            return [_finite(value) for value in document]
+        case _:
+            return document
+
+
+def json_of(answer: Answer) -> object | None:
+    """Give the body as JSON; None where it is none."""
+    try:
+        document: object = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return None
+    return document
+
+
+def check_url(url: str, where: str, field: str) -> str:
+    """Give the host of `url`, for a repr; a ChannelError that does not show it where it is no http(s) address."""
+    parts = _split(url, where, field)
+    if parts is None or parts.scheme not in ("http", "https") or not _is_host(parts.hostname):
+        raise ChannelError(where, field=field, seen="an address that is no URL", expected="use http://… or https://…")
+    return parts.hostname or ""
+
+
+async def post(
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    seconds: float = 10.0,
+    judge: Callable[[Answer, float], Outcome] = classify,
+    method: str = "POST",
+    egress: Egress = Egress.PRIVATE,
+) -> Outcome:
+    """Send `body` once and say what became of it: what `judge` makes of the answer and the time, in Unix seconds.
+
+    Redirects are not followed, proxies of the environment not used, cookies not kept. All of it takes `seconds` at most.
+    Whatever happens, cancellation included, the connection is closed at the end, without waiting for the other side.
+    """
+    if _CONNECTOR not in sys.modules:  # at first use, and beside the loop: aiohttp takes longer than a callback may
+        await asyncio.to_thread(importlib.import_module, _CONNECTOR)
+    import aiohttp
+
+    from kailash_monitor.channels.connector import AddressRefused, GuardedConnector
+
+    connector = GuardedConnector(egress)
+    try:
+        async with asyncio.timeout(seconds), _session(connector) as session:
+            try:
+                answer = await _exchange(session, method, url, body, headers)
+            finally:
+                connector.abort()
+        return judge(answer, SYSTEM_CLOCK.wall())
+    except TimeoutError:
+        if connector.connected:
+            return Retry(f"no answer within {seconds:g} s", in_doubt=True)
+        return Retry(f"no connection within {seconds:g} s")
+    except AddressRefused as refused:
+        return Rejected(f"the egress does not allow {refused}")
+    except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
+        return Rejected("the address is not a URL")
+    except aiohttp.ClientConnectorError as error:
+        return Retry(f"no connection: {_reason(error)}")
+    except (aiohttp.ClientError, OSError) as error:
+        return Retry(f"connection lost: {type(error).__name__}", in_doubt=True)
+    except ValueError:  # aiohttp's word for headers and credentials that go into no request
+        return Rejected("the address or a header cannot be sent")
+
+
+def _session(connector: "aiohttp.TCPConnector") -> "aiohttp.ClientSession":
+    import aiohttp
+
+    return aiohttp.ClientSession(
+        connector=connector,
+        timeout=aiohttp.ClientTimeout(total=None),  # its own would round the deadline up to whole seconds
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,  # 64 kB are 64 kB
+        trust_env=False,
+    )
+
+
+async def _exchange(
+    session: "aiohttp.ClientSession", method: str, url: str, body: bytes, headers: Mapping[str, str]
+) -> Answer:
+    """Send one request and read the beginning of its answer."""
+    own = {"Accept-Encoding": "identity", "User-Agent": "kailash-monitor", "Content-Length": str(len(body))}
+    data = _pieces(body) if body else None
+    async with session.request(method, url, data=data, headers=_merged(own, headers), allow_redirects=False) as answer:
+        return Answer(answer.status, answer.headers, await _beginning(answer.content))
+
+
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    """Give `body` in pieces, with room for others between them; aiohttp warns of a megabyte at once."""
+    for start in range(0, len(body), _PIECE):
+        yield body[start : start + _PIECE]
+        await asyncio.sleep(0)
+
+
+_PIECE: Final = 65_536
+
+
+async def _beginning(content: "aiohttp.StreamReader") -> bytes:
+    read = bytearray()
+    while len(read) < _MAX_ANSWER and (piece := await content.read(_MAX_ANSWER - len(read))):
+        read += piece
+    return bytes(read)
+
+
+def _merged(own: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """Give both; where a name is in both, in whatever case, the given value."""
+    names = {name.lower() for name in given}
+    return {**{name: value for name, value in own.items() if name.lower() not in names}, **given}
+
+
+def _reason(error: "aiohttp.ClientConnectorError") -> str:
+    """Say what the system said; the texts of most errors can hold the address, which can be a secret."""
+    match getattr(error, "certificate_error", None) or error.os_error:  # older aiohttp has but the former of such an error
+        case ssl.SSLCertVerificationError(verify_message=str(message)):
+            return f"its certificate is not trusted: {message.partition(',')[0]}"  # after the comma stands the host
+        case ssl.SSLError():
+            return "no TLS"
+        case socket.gaierror(strerror=str(message)):
+            return message
+        case OSError(errno=int(number)) if number > 0:
+            return os.strerror(number)
+        case other:
+            return type(other).__name__
+
+
+def _split(url: str, where: str, field: str) -> SplitResult | None:
+    """Give the parts of `url`; a ChannelError where its port is none, None where it is no URL at all."""
+    try:
+        parts = urlsplit(url)
+    except (ValueError, TypeError, AttributeError):  # such as "http://[", or no text
+        return None
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    if port is not None and not 1 <= port <= 65_535:
+        raise ChannelError(
+            where, field=field, seen="an address with an impossible port", expected="use a port from 1 to 65535"
+        )
+    return parts
+
+
+def _is_host(host: str | None) -> bool:
+    """Whether a name server could be asked for `host`: parts of 1 to 63 characters (RFC 1035, 2.3.4), without space."""
+    labels = (host or "").removesuffix(".").split(".")
+    return all(0 < len(label) < 64 and not _NO_HOST.search(label) for label in labels)

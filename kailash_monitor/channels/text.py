@@ -1,31 +1,62 @@
-"""The built-in text of a notice: what, how much against what, since when, for how long."""
+"""The built-in text of a notice: what, how much against what, since when, for how long, and where to read on.
+
+Every text here is safe to print, whatever a stranger put into a label: see `one_line`.
+"""
 
 import re
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
 from typing import Final
+from urllib.parse import quote
 
-from kailash_monitor.model.alert import AlertStatus
-from kailash_monitor.model.durations import format_duration
+from kailash_monitor.channels.facts import brief_facts, facts, how_often, is_over
+from kailash_monitor.channels.printable import one_line
+from kailash_monitor.model.alert import Alert, AlertStatus
 from kailash_monitor.model.notice import Item, Notice, NoticeKind
-from kailash_monitor.model.reason import Reason
+from kailash_monitor.model.severity import AlertSeverity
 
-__all__ = ["headline", "is_over", "one_line"]
+__all__ = [
+    "COLOURS",
+    "colour",
+    "count",
+    "facts",
+    "headline",
+    "is_over",
+    "label_text",
+    "lines",
+    "listed",
+    "one_line",
+    "plain",
+    "runbook",
+    "title",
+]
 
 SHOWN: Final = 20
-"""Alerts of a digest that are named: nobody reads a longer line. The others are counted."""
+"""Alerts of a digest that are named beside the critical ones: nobody reads a longer list. The others are counted."""
 
-_UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What would begin a line, command a terminal, turn the direction of writing, or cannot be encoded."""
+DETAILED: Final = 100
+"""Alerts of a digest that are named with their numbers: thousands of lines with numbers would hold up the program."""
+
+LONGEST_LINE: Final = 300
+"""Characters of a line in a list: a label value can be a thousand, and there can be thousands of lines."""
+
+COLOURS: Final[Mapping[str, str]] = {
+    "critical": "#c62828",
+    "error": "#e65100",
+    "warning": "#f9a825",
+    "info": "#1565c0",
+    "resolved": "#2e7d32",
+}
+"""By severity, and for what is over."""
 
 
-def one_line(text: str) -> str:
-    """Give `text` on one line, with control characters written out: a line break as the two characters `\\n`.
+def colour(notice: Notice) -> str:
+    """Give the colour of the notice, as "#rrggbb"."""
+    return COLOURS["resolved" if is_over(notice) else notice.alert.severity.value]
 
-    A label value can be anything a stranger sent. It must neither forge a line of a log nor command the terminal that
-    shows it.
-    """
-    return _UNSAFE.sub(lambda character: ascii(character[0])[1:-1], text)
+
+def title(notice: Notice) -> str:
+    """Give what happened to what, without numbers, on one line: "FIRING [critical] High CPU usage"."""
+    return one_line(f"{_word(notice)} [{notice.alert.severity.value}] {notice.alert.title}")
 
 
 def headline(notice: Notice) -> str:
@@ -35,37 +66,112 @@ def headline(notice: Notice) -> str:
     """
     alert = notice.alert
     parts = [_short(notice)]
-    if text := "; ".join(_items(notice)) or alert.description:
+    if text := "; ".join(_lines(notice, SHOWN - sum(map(_is_critical, notice.items)))) or alert.description:
         parts.append(f": {text}")
     if alert.labels:
-        parts.append(" {" + ", ".join(f"{name}={value}" for name, value in alert.labels.items()) + "}")
-    runbook = alert.annotations.get("runbook")
-    return one_line("".join(parts) + (f" {runbook}" if runbook else ""))
+        parts.append(f" {{{label_text(alert)}}}")
+    link = alert.annotations.get("runbook")
+    return one_line("".join(parts) + (f" {link}" if link else ""))
 
 
-def is_over(notice: Notice) -> bool:
-    """Whether all that the notice tells of is over, so that nobody has to hurry."""
-    if notice.kind is NoticeKind.STABLE or notice.kind is NoticeKind.DIGEST:
-        return notice.alert.status is AlertStatus.RESOLVED
-    return notice.kind is NoticeKind.RESOLVED
+def plain(notice: Notice) -> str:
+    """Give the notice in several lines, for an e-mail: title, description, facts, labels, runbook, alerts of a digest."""
+    alert = notice.alert
+    rows = [*facts(notice), ("Labels", label_text(alert)), ("Runbook", runbook(alert) or "")]
+    width = max(len(name) for name, _ in rows) + 2
+    paragraphs = [
+        title(notice),
+        "" if notice.items else one_line(" ".join(str(alert.description).split())),
+        "\n".join(f"- {line}" for line in lines(notice)),
+        "\n".join(f"{name + ':':<{width}}{text}" for name, text in rows if text),
+    ]
+    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
 
 
-def _items(notice: Notice) -> Iterator[str]:
-    """Give a few words about each alert of a digest."""
+def label_text(alert: Alert) -> str:
+    """Give the labels on one line, as "service=checkout, region=eu"; "" for none."""
+    return one_line(", ".join(f"{name}={value}" for name, value in alert.labels.items()))
 
-    def urgency(item: Item) -> tuple[bool, int]:
-        return item.alert.status is AlertStatus.RESOLVED, -item.alert.severity.rank
 
-    for item in sorted(notice.items, key=urgency)[:SHOWN]:
-        yield _short(Notice(notice.id, item.kind, item.alert, sent_at=notice.sent_at))
-    if len(notice.items) > SHOWN:
-        yield f"and {len(notice.items) - SHOWN} more"
+def runbook(alert: Alert) -> str | None:
+    """Give the link from the annotations `runbook` or `runbook_url`; None where neither is an http or https address.
+
+    It can stand in any page or message: what could end a link there is percent-encoded.
+    """
+    for name in ("runbook", "runbook_url"):
+        link = alert.annotations.get(name)
+        if isinstance(link, str) and _LINK.fullmatch(link := link.strip()):
+            return _NEVER_IN_A_LINK.sub(lambda character: quote(character[0]), link)
+    return None
+
+
+_LINK: Final = re.compile(r"https?://[^\s/?#]\S{0,1999}", re.IGNORECASE)
+_NEVER_IN_A_LINK: Final = re.compile('[\x00-\x20"<>\\\\^`{|}\x7f-\x9f\u2028-\u202e\u2066-\u2069]')
+"""Characters that no address contains (RFC 3986, 2), and those that change how a line is read."""
+
+
+# -- digests
+
+
+def lines(notice: Notice) -> list[str]:
+    """Give the alerts of a digest, a line each: every critical one, at most `SHOWN` others, then "and 7 more".
+
+    Those that fire come before those that are over, the graver first. Nothing for other kinds of notices.
+    """
+    return list(_lines(notice, SHOWN))
+
+
+def count(notice: Notice) -> int:
+    """Give how many alerts a digest tells of; in a storm they are more than its items."""
+    told = notice.extra.get("counts")
+    counts = told.values() if isinstance(told, Mapping) else ()
+    return max(len(notice.items), sum(number for number in counts if isinstance(number, int)))
+
+
+def listed(notice: Notice, others: int = SHOWN) -> list[Item]:
+    """Give the items of a digest that are named, the most urgent first: every critical one and at most so many `others`."""
+    ranks: dict[tuple[bool, int], list[Item]] = {}
+    for item in notice.items:
+        rank = item.alert.status is AlertStatus.RESOLVED, -item.alert.severity.rank
+        ranks.setdefault(rank, []).append(item)
+    named: list[Item] = []
+    for _, items in sorted(ranks.items(), key=lambda ranked: ranked[0]):
+        if _is_critical(items[0]):
+            named += items
+        else:
+            named += items[: max(0, others)]
+            others -= len(items)
+    return named
+
+
+def _is_critical(item: Item) -> bool:
+    return item.alert.severity is AlertSeverity.CRITICAL
+
+
+def _lines(notice: Notice, others: int) -> Iterator[str]:
+    named = listed(notice, others)
+    for n, item in enumerate(named):
+        one = Notice(notice.id, item.kind, item.alert, sent_at=notice.sent_at)
+        line = one_line(_short(one)) if n < DETAILED else title(one)
+        yield line if len(line) <= LONGEST_LINE else line[: LONGEST_LINE - 1] + "…"
+    if notice.items and (left := count(notice) - len(named)):
+        yield f"and {left} more"
+
+
+# -- words
 
 
 def _short(notice: Notice) -> str:
     """Say what happened to which alert, and its numbers."""
-    facts = ", ".join(_facts(notice))
-    return f"{_word(notice)} [{notice.alert.severity.value}] {notice.alert.title}{f' ({facts})' if facts else ''}"
+    known = ", ".join(brief_facts(notice))
+    return f"{_words(notice)} [{notice.alert.severity.value}] {notice.alert.title}{f' ({known})' if known else ''}"
+
+
+def _words(notice: Notice) -> str:
+    """Say what happened and, of what was missed, how often and when."""
+    if notice.kind is NoticeKind.MISSED and (known := how_often(notice)):
+        return f"{_word(notice)} {known[0]} between {known[1]}"
+    return _word(notice)
 
 
 def _word(notice: Notice) -> str:
@@ -74,58 +180,15 @@ def _word(notice: Notice) -> str:
             return notice.alert.status.value.upper()
         case NoticeKind.STABLE:
             return f"STABLE, {notice.alert.status.value.upper()}"
-        case NoticeKind.MISSED:
-            return f"MISSED{_how_often(notice)}"
         case kind:
             return _WORDS[kind]
 
 
-_WORDS: Final = {
+_WORDS: Final[Mapping[NoticeKind, str]] = {
     NoticeKind.FIRING: "FIRING",
     NoticeKind.REPEAT: "STILL FIRING",
     NoticeKind.RESOLVED: "RESOLVED",
+    NoticeKind.MISSED: "MISSED",
     NoticeKind.FLAPPING: "FLAPPING",
     NoticeKind.TEST: "TEST",
 }
-
-
-def _how_often(notice: Notice) -> str:
-    """Say how often an alert came and went unheard, and when; nothing where the notice does not know."""
-    count, first, last = [notice.extra.get(key) for key in ("missed", "first_fired_at", "last_resolved_at")]
-    if not (isinstance(first, str) and isinstance(last, str)):
-        return ""
-    times = "once" if count == 1 else f"{count} times"
-    return f" {times} between {_utc(datetime.fromisoformat(first))} and {_utc(datetime.fromisoformat(last))} UTC"
-
-
-def _facts(notice: Notice) -> Iterator[str]:
-    alert, over = notice.alert, is_over(notice)
-    if notice.kind is NoticeKind.MISSED:
-        return  # the numbers are those of the last time, or of now
-    if alert.value is not None:
-        yield f"{'now' if over else 'is'} {alert.value:.4g}"
-    if over and alert.peak is not None:
-        yield f"peak {alert.peak:.4g}"
-    if alert.threshold is not None:
-        yield f"limit {alert.threshold:.4g}"
-    if over and alert.fired_at and alert.resolved_at:
-        yield f"lasted {format_duration((alert.resolved_at - alert.fired_at).total_seconds())}"
-    if notice.kind is NoticeKind.REPEAT and alert.fired_at:
-        yield f"since {_utc(alert.fired_at)} UTC"
-    if why := _WHY.get(notice.extra.get("reason")):
-        yield why
-
-
-_WHY: Final[dict[object, str]] = {
-    Reason.RAISED.value: "graver than before",
-    Reason.ESCALATED.value: "nobody has acknowledged it",
-    Reason.FLAPPING.value: "goes on and off; told again when stable",
-    Reason.RULE_REMOVED.value: "its rule was removed",
-    Reason.SERIES_REMOVED.value: "what it measured was removed",
-    Reason.REROUTED.value: "fires still, told elsewhere from now on",
-}
-"""What the kind of the notice does not say."""
-
-
-def _utc(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"

@@ -10,65 +10,120 @@ With the kind "digest", `alert` sums up several, and `context["items"]` has `{"k
 With "missed", `context` has `missed` (how often it came and went unheard), `first_fired_at` and `last_resolved_at`.
 
 Times are ISO 8601 in UTC. The header `webhook-id` is the message id, the same at every attempt; `webhook-timestamp` the time
-the message was made, in Unix seconds (https://www.standardwebhooks.com).
+of the attempt, in Unix seconds; with a secret, `webhook-signature` is over both and the body (https://www.standardwebhooks.com).
+
+With `format="alertmanager"` the document is that of Alertmanager's webhooks, version 4, for receivers that know it.
 """
 
-import json
+import asyncio
+import os
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
+from kailash_monitor.channels.alertmanager_labels import alertmanager_labels, fingerprint
 from kailash_monitor.channels.channel import DeliveringChannel
-from kailash_monitor.channels.http import post
-from kailash_monitor.delivery.outcome import Outcome
+from kailash_monitor.channels.checks import Secret, SecretUnreadable, timeout_of
+from kailash_monitor.channels.egress import Egress, egress_of
+from kailash_monitor.channels.http import check_url, json_bytes, post
+from kailash_monitor.channels.signature import key_of, safe_id, sign
+from kailash_monitor.channels.text import count
+from kailash_monitor.clock import SYSTEM_CLOCK
+from kailash_monitor.delivery.outcome import Outcome, Retry
 from kailash_monitor.errors import ChannelError
+from kailash_monitor.model.alert import Alert, AlertStatus
+from kailash_monitor.model.durations import Duration
 from kailash_monitor.model.notice import Notice
 
-__all__ = ["WebhookNotificationChannel"]
-
-ATTEMPT_SECONDS: Final = 10.0
-
-_NO_HOST: Final = re.compile(r"[\s\x00-\x1f\x7f]")
+__all__ = ["WebhookNotificationChannel", "alertmanager_payload", "payload"]
 
 _WHERE: Final = "webhook channel"
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 """What the name of a header is made of (RFC 9110, 5.6.2)."""
+
+_UNSENDABLE: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
+_OURS: Final = frozenset(
+    {"webhook-id", "webhook-timestamp", "webhook-signature", "content-length", "transfer-encoding", "connection"}
+)
+"""Headers that follow from the message."""
+
+_NEVER: Final = "0001-01-01T00:00:00Z"
+"""How Go writes the time that has not come: the end of an alert that fires."""
 
 
 class WebhookNotificationChannel(DeliveringChannel):
     """Posts each notice as JSON to `webhook_url`, with `headers` added.
 
     2xx is taken; 408, 425, 429, 5xx and network errors are tried again, `Retry-After` is obeyed; everything else is final.
-    Redirects are not followed.
+    Redirects are not followed. `secret`, "whsec_…" or any text, signs each request; `secret_file` is read at each of them.
+    `egress="public"` refuses every address that is not of the open internet; link-local and metadata addresses are
+    refused always. An attempt has `timeout`. `format` is "json" or "alertmanager".
     """
 
-    def __init__(self, webhook_url: str, headers: Mapping[str, str] | None = None, *, name: str | None = None) -> None:
-        parts = _split(webhook_url)
-        if parts is None or parts.scheme not in ("http", "https") or not _is_host(parts.hostname):
+    def __init__(
+        self,
+        webhook_url: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        name: str | None = None,
+        secret: str | None = None,
+        secret_file: str | os.PathLike[str] | None = None,
+        egress: str | Egress = "private",
+        format: str = "json",  # the word that people write in their settings
+        timeout: Duration = "10s",
+    ) -> None:
+        self._host: Final = check_url(webhook_url, _WHERE, "webhook_url")
+        self._headers: Final = {_header(name, value).lower(): value for name, value in (headers or {}).items()}
+        if "authorization" in self._headers and "@" in urlsplit(webhook_url).netloc:
             raise ChannelError(
-                _WHERE, field="webhook_url", seen="an address that is no URL", expected="use http://… or https://…"
+                _WHERE,
+                field="headers",
+                seen="the header 'Authorization' beside credentials in the address",
+                expected="give one of them",
             )
-        for header, value in (headers or {}).items():
-            _check_header(header, value)
+        if format not in _FORMATS:
+            raise ChannelError(
+                _WHERE, field="format", seen=f"the format {format!r}", expected=f"use one of {', '.join(_FORMATS)}"
+            )
         self.name = name
-        self._url = webhook_url
-        self._host = parts.hostname or ""
-        self._headers = dict(headers or {})
+        self._url: Final = webhook_url
+        self._secret: Final = _secret(secret, secret_file)
+        self._egress: Final = egress_of(egress, _WHERE)
+        self._format: Final = format
+        self._seconds: Final = timeout_of(timeout, _WHERE)
 
     def __repr__(self) -> str:
         return f"<WebhookNotificationChannel {self._host}>"  # path, query and headers can be secrets
 
     async def deliver(self, notice: Notice) -> Outcome:
         """Post the notice once."""
+        body = await asyncio.to_thread(self._body, notice) if notice.items else self._body(notice)  # a digest can be long
+        message_id, timestamp = safe_id(notice.id), int(SYSTEM_CLOCK.wall())
         headers = {
-            "Content-Type": "application/json",
+            "content-type": "application/json",
             **self._headers,
-            "webhook-id": notice.id,
-            "webhook-timestamp": str(int(notice.sent_at)),
+            "webhook-id": message_id,
+            "webhook-timestamp": str(timestamp),
         }
-        return await post(self._url, json.dumps(payload(notice)).encode(), headers, seconds=ATTEMPT_SECONDS)
+        if self._secret is not None:
+            try:
+                key = key_of(await self._secret.fetch())
+            except SecretUnreadable as error:
+                return Retry(str(error))
+            except ValueError as error:
+                return Retry(f"the secret has {error}")
+            headers["webhook-signature"] = sign(key, message_id, timestamp, body)
+        return await post(self._url, body, headers, seconds=self._seconds, egress=self._egress)
+
+    def _body(self, notice: Notice) -> bytes:
+        if self._format == "alertmanager":
+            return json_bytes(alertmanager_payload(notice, receiver=self.name or "webhook"))
+        return json_bytes(payload(notice))
+
+
+_FORMATS: Final = ("json", "alertmanager")
 
 
 def payload(notice: Notice) -> dict[str, object]:
@@ -79,33 +134,91 @@ def payload(notice: Notice) -> dict[str, object]:
     }
 
 
-def _split(url: str) -> SplitResult | None:
-    """Give the parts of `url`; a ChannelError where its port is none, None where it is no URL at all."""
-    try:
-        parts = urlsplit(url)
-    except (ValueError, TypeError, AttributeError):  # such as "http://[", or no text
+def alertmanager_payload(notice: Notice, *, receiver: str = "webhook") -> dict[str, object]:
+    """Give the document for `notice` as Alertmanager sends it to webhooks (template.Data and webhook.Message, version 4).
+
+    The group is what the notice tells of: the labels that a digest was grouped by, else those of the alert itself.
+    """
+    sent_at = datetime.fromtimestamp(notice.sent_at, UTC)
+    alerts = [item.alert for item in notice.items] or [notice.alert]
+    documents = [_alertmanager_alert(alert, sent_at) for alert in alerts]
+    group = dict(notice.alert.labels) if notice.items else alertmanager_labels(notice.alert)
+    return {
+        "version": "4",
+        "groupKey": f"{{}}:{_label_set(group)}",
+        "truncatedAlerts": count(notice) - len(notice.items),
+        "status": "firing" if any(not _is_resolved(alert) for alert in alerts) else "resolved",
+        "receiver": receiver,
+        "groupLabels": group,
+        "commonLabels": _common([alertmanager_labels(alert) for alert in alerts]),
+        "commonAnnotations": _common([_annotations(alert) for alert in alerts]),
+        "externalURL": "",
+        "alerts": documents,
+    }
+
+
+def _alertmanager_alert(alert: Alert, sent_at: datetime) -> dict[str, object]:
+    labels, resolved = alertmanager_labels(alert), _is_resolved(alert)
+    return {
+        "status": "resolved" if resolved else "firing",
+        "labels": labels,
+        "annotations": _annotations(alert),
+        "startsAt": _rfc3339(alert.fired_at or alert.created_at or sent_at),
+        "endsAt": _rfc3339(alert.resolved_at or sent_at) if resolved else _NEVER,
+        "generatorURL": "",
+        "fingerprint": fingerprint(labels),
+    }
+
+
+def _is_resolved(alert: Alert) -> bool:
+    return alert.status is AlertStatus.RESOLVED
+
+
+def _annotations(alert: Alert) -> dict[str, str]:
+    """Give the alert's annotations; its title and text as those that Prometheus' rules have by convention."""
+    own = {"summary": alert.title, "description": alert.description}
+    return {**{name: text for name, text in own.items() if text}, **alert.annotations}
+
+
+def _common(sets: list[dict[str, str]]) -> dict[str, str]:
+    first, *others = sets
+    return {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}
+
+
+def _label_set(labels: Mapping[str, str]) -> str:
+    """Write labels as Go does: `{alertname="busy", host="a"}`."""
+    quoted = (f"{name}={json_bytes(value).decode()}" for name, value in sorted(labels.items()))
+    return "{" + ", ".join(quoted) + "}"
+
+
+def _rfc3339(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _secret(value: str | None, file: str | os.PathLike[str] | None) -> Secret | None:
+    if value is None and file is None:
         return None
-    try:
-        port = parts.port
-    except ValueError:
-        port = -1
-    if port is not None and not 1 <= port <= 65_535:
-        raise ChannelError(
-            _WHERE, field="webhook_url", seen="an address with an impossible port", expected="use a port from 1 to 65535"
-        )
-    return parts
+    secret = Secret.of(value, file, field="secret", where=_WHERE)
+    if value is not None:
+        try:
+            key_of(value)
+        except ValueError as error:
+            raise ChannelError(
+                _WHERE, field="secret", seen=f"a secret with {error}", expected="use whsec_ with base64, or another text"
+            ) from None
+    return secret
 
 
-def _is_host(host: str | None) -> bool:
-    """Whether a name server could be asked for `host`: parts of 1 to 63 characters (RFC 1035, 2.3.4), without space."""
-    labels = (host or "").removesuffix(".").split(".")
-    return all(0 < len(label) < 64 and not _NO_HOST.search(label) for label in labels)
-
-
-def _check_header(name: str, value: str) -> None:
+def _header(name: str, value: str) -> str:
+    """Check a header, and give its name."""
     if not isinstance(name, str) or not _TOKEN.fullmatch(name):
         raise ChannelError(
             _WHERE, field="headers", seen=f"the header name {name!r}", expected="letters, digits and hyphens, no space"
         )
-    if not isinstance(value, str) or any(character in value for character in "\r\n\0"):
+    if name.lower() in _OURS:
+        raise ChannelError(
+            _WHERE, field="headers", seen=f"the header {name!r}", expected="leave it out, it follows from the message"
+        )
+    if not isinstance(value, str) or _UNSENDABLE.search(value):
         raise ChannelError(_WHERE, field="headers", seen=f"the value of the header {name!r}", expected="a text on one line")
+    return name
