@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Final, cast
 
 from kailash_monitor.errors import NoAnswer
+from kailash_monitor.metrics.checkpoint import Past
 from kailash_monitor.metrics.gauge_series import GaugeSeries
+from kailash_monitor.metrics.history import History
 from kailash_monitor.metrics.reads import Reads
 from kailash_monitor.metrics.recorder import Family, as_number
 from kailash_monitor.model.labels import NO_LABELS
@@ -144,3 +146,11 @@ class CallbackSeries(Reads):
     def points(self) -> list[Point]:
         """Give the last answers."""
         return self._gauge.points()
+
+    def kept(self, now: float) -> History | None:
+        """Give a copy of the history of its answers; None where there is none."""
+        return self._gauge.kept(now)
+
+    def precede(self, past: Past) -> None:
+        """Have `past` come before all answers here."""
+        self._gauge.precede(past)

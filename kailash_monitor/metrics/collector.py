@@ -209,6 +209,8 @@ class MetricsCollector:
                     self.registry.claim(self.name, metadata)
                 self._metrics[metadata.name] = metric
                 self._awaiting.pop(metadata.name, None)
+                if self.registry is not None and self.name is not None:
+                    self.registry.bring_back(self.name, metric)
                 return metric
         differences = definition.difference(metric.definition)
         if differences:

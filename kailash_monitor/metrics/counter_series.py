@@ -5,6 +5,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from kailash_monitor.metrics.checkpoint import Past
 from kailash_monitor.metrics.history import History, newer
 from kailash_monitor.metrics.recorder import HUGE, RECENT_POINTS, Family, Recorder, with_gil
 from kailash_monitor.model.exemplar import Exemplar
@@ -23,9 +24,10 @@ _FOLDS: Final = (newer,)
 class CounterSeries(Recorder):
     """A running total that only rises: `total`, to be read only; a property would double the time of a page.
 
-    History has the running total at the end of each slot. The open slot is not an object: it began at `_first_at`, and its
-    first increment made the total `_after_first`. Where that is the total still, it had one event; else its last event is
-    taken to be at its end, a second later at most.
+    History has the running total at the end of each slot: below zero before a restart, so that `total` begins at zero and an
+    increase is one subtraction all the same. The open slot is not an object: it began at `_first_at`, and its first
+    increment made the total `_after_first`. Where that is the total still, it had one event; else its last event is taken to
+    be at its end, a second later at most.
     """
 
     __slots__ = ("_after_first", "_closed", "_first_at", "total")
@@ -125,28 +127,54 @@ class CounterSeries(Recorder):
         return CounterWindow(start, now, covers_since, total - before, total)
 
     def points(self) -> list[Point]:
-        """Give the total at the end of each of the last slots."""
+        """Give the total at the end of each of the last slots; those before a restart had another total."""
         with self._family.lock:
-            points = [] if self._closed is None else [Point(*row) for row in self._closed.rows()[1 - RECENT_POINTS :]]
+            rows = [] if self._closed is None else self._closed.rows()[1 - RECENT_POINTS :]
+            points = [Point(*row) for row in rows if row[0] >= self._family.born]
             if self._first_at is not None:
                 points.append(Point(self._open_end(self.total, self._now()), self.total))
             return points
 
     @classmethod
     def joined(cls, family: Family, parts: "Sequence[CounterSeries]") -> "CounterSeries":
-        """Give one series that counted all that `parts` did, and when. They are left as they are."""
+        """Give one series that counted all that `parts` did, and when. They are left as they are.
+
+        It is made from its end, so that what they had before a restart does not change the total, not even by a rounding.
+        """
         whole = cls(NO_LABELS, family)
+        rows: list[tuple[float, float]] = []
         with family.lock:
             gone = [s._closed.gone for s in parts if s._closed is not None and s._closed.gone is not None]
-            running: float = sum([total for _, total in gone])
+            running = whole.total = sum([part.total for part in parts], 0.0)
+            for end, step in sorted([step for part in parts for step in part._steps()], reverse=True):
+                rows.append((end, running))
+                running -= step
             if gone:
                 whole._closed = History((array("d"),), _FOLDS)
                 whole._closed.gone = (max(gone)[0], running)
-            for end, step in sorted([step for part in parts for step in part._steps()]):
-                running += step
-                whole._close(end, running)
-        whole.total = running
+            for row in reversed(rows):
+                whole._close(*row)
         return whole
+
+    def kept(self, now: float) -> History | None:
+        """Give a copy of its history, the open slot at its end, with totals that end at zero; None where it has none."""
+        with self._family.lock:
+            total, first_at, closed = self.total, self._first_at, self._closed
+            if closed is None and first_at is None:
+                return None
+            history = History((array("d"),), _FOLDS) if closed is None else closed.copy()
+            if first_at is not None:
+                history.append(self._open_end(total, now), (total,), self._family.retention)
+        gone, before = history.gone or (-math.inf, 0.0)
+        (totals,) = history.columns
+        totals[:] = array("d", [one - total for one in totals])
+        history.gone = (gone, before - total)
+        return history
+
+    def precede(self, past: Past) -> None:
+        """Have `past` come before all that was recorded here: windows see it, the total does not."""
+        with self._family.lock:
+            self._closed = past.then(self._closed, _FOLDS, self._family.born)
 
     def _steps(self) -> list[tuple[float, float]]:
         """Give how much it rose in each slot, the open one included."""

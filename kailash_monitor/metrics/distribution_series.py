@@ -9,6 +9,7 @@ from math import ceil, log2
 from types import MappingProxyType
 from typing import Final
 
+from kailash_monitor.metrics.checkpoint import Past
 from kailash_monitor.metrics.history import Fold, History
 from kailash_monitor.metrics.recorder import HUGE, RECENT_POINTS, SHUT, Family, Recorder, with_gil
 from kailash_monitor.model.buckets import EMPTY, PER_DOUBLING, Packed, bucket_of, merge, pack, pool
@@ -35,7 +36,8 @@ class DistributionSeries(Recorder):
 
     The open slot is in the series itself: `_buckets` counts its observations, whose number is not kept a second time.
     `_le` counts what fell between the exposition's bounds, ever; `_ever_sum` and `_ever` are the sum and the buckets of all
-    slots that were closed, those that the retention has let go included.
+    slots that were closed, those that the retention has let go included. What was observed before a restart is in none of
+    them, and no window shows it until there is an observation here.
     """
 
     __slots__ = (
@@ -209,7 +211,8 @@ class DistributionSeries(Recorder):
     def points(self) -> list[Point]:
         """Give the average of each of the last slots."""
         with self._family.lock:
-            rows = [] if self._closed is None else self._closed.rows()[1 - RECENT_POINTS :]
+            seen = self._closed is not None and self._last_at > -math.inf
+            rows = self._closed.rows()[1 - RECENT_POINTS :] if self._closed is not None and seen else []
             points = [Point(end, total / count) for end, count, total, *_ in rows]
             buckets = dict[int, int]()
             buckets |= self._buckets  # as above
@@ -240,3 +243,21 @@ class DistributionSeries(Recorder):
         """Give every slot as `_close` takes it, the open one included."""
         rows = [] if self._closed is None else self._closed.rows()
         return [*rows, self._open()] if self._buckets else rows
+
+    def kept(self, now: float) -> History | None:
+        """Give a copy of its history, the open slot at its end; None where it has none."""
+        with self._family.lock:
+            buckets = dict[int, int]()
+            buckets |= self._buckets  # as in `window`
+            last_at, total, low, high = self._last_at, self._sum, self._min, self._max
+            history = None if self._closed is None else self._closed.copy()
+        if buckets:
+            history = History(_columns(), _FOLDS) if history is None else history
+            row = (sum(buckets.values()), total, low, high, pack(buckets))
+            history.append(last_at, row, self._family.retention)
+        return history
+
+    def precede(self, past: Past) -> None:
+        """Have `past` come before all that was observed here: windows see it, the totals do not."""
+        with self._family.lock:
+            self._closed = past.then(self._closed, _FOLDS, self._family.born)

@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Callable
 from typing import Final
 
+from kailash_monitor.metrics.checkpoint import Past
 from kailash_monitor.metrics.history import Fold, History, newer
 from kailash_monitor.metrics.recorder import RECENT_POINTS, SHUT, Family, Recorder, with_gil
 from kailash_monitor.model.labels import Labels
@@ -18,9 +19,15 @@ _FOLDS: Final[tuple[Fold, ...]] = (newer, min, max, operator.add, operator.add)
 _LAST, _MIN, _MAX, _SUM, _COUNT = range(5)
 """The columns of a gauge's history."""
 
+_UNKNOWN: Final = (math.nan, math.inf, -math.inf, 0.0, 0.0)
+"""A slot after which no value is in force: between the last checkpoint and the first value after the restart."""
+
 
 class GaugeSeries(Recorder):
-    """A value that comes and goes. The open slot is in the series itself; `_count` is 0 where it was never set."""
+    """A value that comes and goes. The open slot is in the series itself; `_count` is 0 where it was never set.
+
+    Until it is set, what it was before a restart is not looked at: nobody knows what it is now.
+    """
 
     __slots__ = ("_closed", "_count", "_last", "_max", "_min", "_set_at", "_sum")
 
@@ -134,8 +141,10 @@ class GaugeSeries(Recorder):
             inside.append(tuple(open_slot))
         else:
             in_force = open_slot[_LAST]
-        first = in_force if in_force is not None else inside[0][_LAST]
-        if in_force is not None:
+        if in_force is None or math.isnan(in_force):
+            first = next(slot[_LAST] for slot in inside if not math.isnan(slot[_LAST]))
+        else:
+            first = in_force
             inside.append((in_force, in_force, in_force, in_force, 1.0))
         return GaugeWindow(
             start,
@@ -153,9 +162,25 @@ class GaugeSeries(Recorder):
     def points(self) -> list[Point]:
         """Give the last value of each of the last slots."""
         with self._family.lock:
+            if not self._count:
+                return []
             rows = [] if self._closed is None else self._closed.rows()[1 - RECENT_POINTS :]
-            points = [Point(end, last) for end, last, *_ in rows]
-            return [*points, Point(self._set_at, self._last)] if self._count else points
+            return [*[Point(end, last) for end, last, *_ in rows if not math.isnan(last)], Point(self._set_at, self._last)]
+
+    def kept(self, now: float) -> History | None:
+        """Give a copy of its history, the open slot at its end; None where it has none."""
+        with self._family.lock:
+            *open_slot, set_at = self._last, self._min, self._max, self._sum, self._count, self._set_at
+            history = None if self._closed is None else self._closed.copy()
+        if open_slot[_COUNT]:
+            history = History(tuple(array("d") for _ in _FOLDS), _FOLDS) if history is None else history
+            history.append(set_at, open_slot, self._family.retention)
+        return history
+
+    def precede(self, past: Past) -> None:
+        """Have `past` come before all that was set here."""
+        with self._family.lock:
+            self._closed = past.then(self._closed, _FOLDS, self._family.born, _UNKNOWN)
 
 
 def _set(last: float, number: float) -> float:

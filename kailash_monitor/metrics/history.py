@@ -52,8 +52,26 @@ class History:
         self._folds = folds
         self._sizes = bytearray(1)  # slots of each level, the finest first
 
+    @classmethod
+    def of(cls, ends: "array[float]", columns: tuple[Any, ...], folds: tuple[Fold, ...], sizes: bytearray) -> "History":
+        """Give one that goes on from these slots; `sizes` says how many of them each level has, the finest first."""
+        history = cls(columns, folds)
+        history.ends, history._sizes = ends, sizes
+        return history
+
+    def copy(self) -> "History":
+        """Give another one with the same slots."""
+        twin = History.of(self.ends[:], tuple([column[:] for column in self.columns]), self._folds, self._sizes[:])
+        twin.gone = self.gone
+        return twin
+
     def __len__(self) -> int:
         return len(self.ends)
+
+    @property
+    def sizes(self) -> bytes:
+        """How many slots each level has, the finest first."""
+        return bytes(self._sizes)
 
     def append(self, end: float, row: Sequence[Value], retention: float) -> None:
         """Add the slot that has just been closed; let go what ended before the retention.

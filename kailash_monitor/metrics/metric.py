@@ -2,7 +2,7 @@
 
 import math
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -10,6 +10,7 @@ from typing import Final, Protocol, TypeVar
 
 from kailash_monitor.clock import Clock
 from kailash_monitor.errors import MetricError, ValueRefused
+from kailash_monitor.metrics.checkpoint import Past, encode
 from kailash_monitor.metrics.definition import OVERFLOW, Definition, check_label_names, in_words
 from kailash_monitor.metrics.label_index import LabelIndex
 from kailash_monitor.metrics.reads import Reads, window_seconds
@@ -43,6 +44,12 @@ REMOVED_PER_SERIES: Final = 2
 
 GIVEN_UP_AT_ONCE: Final = 2
 """Adding one series to the total of the removed takes up to some milliseconds; the rest waits for the next time."""
+
+KEPT_PER_SERIES: Final = 2
+"""Label sets of before a restart that are remembered for each series there may be: those past the limit included."""
+
+LOOKED_AT_AT_ONCE: Final = 1000
+"""Series of which a fraction of a millisecond tells that nobody recorded them."""
 
 
 PREPARED_AT_ONCE: Final = 512
@@ -103,6 +110,9 @@ class Metric(Reads):
     series counted included; a gauge gives the value set last. `refused` counts recordings that were dropped, `overflowed`
     label sets that were looked up past the limit, as often as they were. `hooks` watch it from the beginning.
 
+    What its series recorded before a restart waits in the attic until each is made again. Counters among them are counted in
+    windows meanwhile, and stand on no page.
+
     Mutable: the series, what is known of them, who watches and what was reported, under the family's lock.
     """
 
@@ -120,7 +130,9 @@ class Metric(Reads):
         self._overflow: dict[Labels, Series] = {}
         self._retired: CounterSeries | DistributionSeries | None = None
         self._removals = Removals()
-        self._index: LabelIndex[Series] = LabelIndex(self._all)
+        self._attic: dict[Labels, Past] = {}
+        self._dormant: dict[Labels, CounterSeries] = {}  # counters of which the attic has the past
+        self._index: LabelIndex[Series] = LabelIndex(self._told_apart)
         self._known: dict[tuple[tuple[str, object], ...], Series] = {}  # by labels as they are given; texts only
         self._reported: set[str] = set()
         self._sweep_at = -math.inf
@@ -182,6 +194,9 @@ class Metric(Reads):
             assert isinstance(found, CallbackSeries)
             if found.every is None:
                 self._family.hooks = ()  # see `watch`
+            past = self._attic.pop(NO_LABELS, None)
+            if past is not None:
+                found.precede(past)
         return found
 
     @property
@@ -236,7 +251,7 @@ class Metric(Reads):
             if series is not None:
                 return series
             if len(self.children) < self._owner.max_series:
-                made = _KINDS[self.metric_type](labels, self._family)
+                made = self._new(labels)
                 if self._retired is not None:
                     made.born = self._owner.clock.now()  # it may have been there before: what is counted begins anew
                 self.children[key] = made
@@ -252,6 +267,14 @@ class Metric(Reads):
             )
         return series
 
+    def _new(self, labels: Labels) -> CounterSeries | GaugeSeries | DistributionSeries:
+        """Make the series of these labels, which goes on where that of another process ended."""
+        dormant, past = self._dormant.pop(labels, None), self._attic.pop(labels, None)
+        made = dormant or _KINDS[self.metric_type](labels, self._family)
+        if past is not None and dormant is None:
+            made.precede(past)
+        return made
+
     def _past_the_limit(self, labels: Labels) -> Series:
         self.overflowed += 1
         key = Labels({OVERFLOW: "true", **{name: labels.get(name, "") for name in self.definition.keep}})
@@ -259,7 +282,7 @@ class Metric(Reads):
             key, self._kept_overflowed = Labels({OVERFLOW: "true"}), True
         series = self._overflow.get(key)
         if series is None:
-            series = self._overflow[key] = _KINDS[self.metric_type](key, self._family)
+            series = self._overflow[key] = self._new(key)
             self._index.add(series)
         return series
 
@@ -335,15 +358,19 @@ class Metric(Reads):
         """Forget the series of `labels`; whether there was one.
 
         What a counter or distribution counted stays in the metric's total; the label set begins anew when it is recorded
-        again, also through a handle that somebody kept.
+        again, also through a handle that somebody kept. What is known of it from before a restart is forgotten.
         """
         key = self._key(labels)
         with self._family.lock:
             series = self.children.get(key)
-            if series is None or isinstance(series, CallbackSeries):
+            if isinstance(series, CallbackSeries):
                 return False
-            self._give_up({key: series})
-            self._note_removed([series])
+            found = (key if isinstance(key, Labels) else self._labels(key)) if series is None else series.labels
+            if series is not None:
+                self._give_up({key: series})
+            elif not self._leave(found):
+                return False
+            self._note_removed([found])
             return True
 
     def clear(self) -> None:
@@ -352,12 +379,14 @@ class Metric(Reads):
             removed = [series for series in self._all() if not isinstance(series, CallbackSeries)]
             for series in removed:
                 series.remove()
-            self._note_removed(removed)
+            self._note_removed([*[series.labels for series in removed], *self._attic])
             callback = self.callback
             self.children.clear()
             if callback is not None:
                 self.children[()] = callback
             self._overflow.clear()
+            self._attic.clear()
+            self._dormant.clear()
             self._known.clear()
             self._index.clear()
             self._retired = None
@@ -372,10 +401,10 @@ class Metric(Reads):
         with self._family.lock:
             return self._removals.since(match, since)
 
-    def _note_removed(self, removed: Sequence[Recorder]) -> None:
+    def _note_removed(self, removed: Sequence[Labels]) -> None:
         now, limit = self._owner.clock.now(), REMOVED_PER_SERIES * self._owner.max_series
-        for series in removed:
-            self._removals.note(series.labels, now, limit)
+        for labels in removed:
+            self._removals.note(labels, now, limit)
 
     def _give_up(self, series: Mapping[object, CounterSeries | GaugeSeries | DistributionSeries]) -> None:
         """Take the series out; what they counted becomes part of the metric's total.
@@ -435,6 +464,80 @@ class Metric(Reads):
                 self._forgotten = max(self._forgotten, *[series.touched_at for series in some.values()])
                 self._give_up(some)
 
+    # -- restarting ----------------------------------------------------------------------------------------------------
+
+    def checkpoint(self, since: float, offset: float) -> Iterator[tuple[Labels, bytes] | None]:
+        """Give the past of the series that were recorded at `since` or later, and pauses in between.
+
+        Without bytes come those that were removed since then. Not among them is what waits in the attic, which is where it
+        came from, and what removed series left in the metric's total. What in the attic is past the retention is forgotten.
+        """
+        with self._family.lock:
+            horizon = self._owner.clock.now() - self._family.retention
+            for labels in [labels for labels, past in self._attic.items() if past.until < horizon]:
+                self._leave(labels)
+            removed = self._removals.noted_since(since)
+        yield None
+        there = self._all()
+        for start in range(0, len(there), LOOKED_AT_AT_ONCE):
+            for series in there[start : start + LOOKED_AT_AT_ONCE]:
+                touched_at = series.set_at if isinstance(series, CallbackSeries) else series.touched_at
+                now = self._owner.clock.now()
+                history = series.kept(now) if touched_at >= since else None
+                if history is not None:
+                    yield series.labels, encode(history, until=now, offset=offset)
+            yield None
+        for labels in removed:
+            if self._standing(labels) is None:
+                yield labels, b""
+
+    def restore(self, pasts: Iterable[Past]) -> int:
+        """Have the series go on where those of another process ended, those to come as well; how many pasts do not fit.
+
+        Totals do not go on: they are of this process. What happened before `born` of the family is known, yet not covered.
+        """
+        return sum([not self._take(past) for past in pasts])
+
+    def _take(self, past: Past) -> bool:
+        labels = self._in_order(past.labels)
+        if labels is None or past.kind != self.metric_type.value:
+            return False
+        with self._family.lock:
+            found = self._standing(labels)
+            if past.until < self._owner.clock.now() - self._family.retention:
+                return True  # forgotten as if it had been here all the time
+            if found is not None:
+                found.precede(past)
+            elif len(self._attic) >= KEPT_PER_SERIES * self._owner.max_series:
+                return False
+            elif labels not in self._attic:
+                self._attic[labels] = past
+                if self.metric_type is MetricType.COUNTER:
+                    dormant = self._dormant[labels] = CounterSeries(labels, self._family)
+                    dormant.precede(past)
+                    self._index.add(dormant)
+            return True
+
+    def _in_order(self, labels: Labels) -> Labels | None:
+        """Give the labels in the order of those of the metric; None where it has others."""
+        names = self.label_names
+        if names is None or OVERFLOW in labels:
+            return labels
+        return Labels.of(names, tuple([labels[name] for name in names])) if labels.keys() == set(names) else None
+
+    def _standing(self, labels: Labels) -> Series | None:
+        """Give the series of these labels, in the metric's order, if there is one."""
+        if OVERFLOW in labels:
+            return self._overflow.get(labels)
+        return self.children.get(labels if self.label_names is None else labels.texts)
+
+    def _leave(self, labels: Labels) -> bool:
+        """Forget what the attic has of these labels; whether there was anything."""
+        dormant = self._dormant.pop(labels, None)
+        if dormant is not None:
+            self._index.discard(dormant)
+        return self._attic.pop(labels, None) is not None
+
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def select(self, match: Mapping[str, str]) -> list[Series]:
@@ -461,7 +564,10 @@ class Metric(Reads):
     def _everything(self) -> list[Series]:
         with self._family.lock:  # series and what was removed of one moment: nothing is read twice, or not at all
             retired = self._retired
-            return self._all() if retired is None else [*self._all(), retired]
+            return self._told_apart() if retired is None else [*self._told_apart(), retired]
+
+    def _told_apart(self) -> list[Series]:
+        return [*self._all(), *self._dormant.values()] if self._dormant else self._all()
 
     def _all(self) -> list[Series]:
         if not self._overflow:

@@ -38,6 +38,10 @@ class Removals:
         """Whether any labels with all of `match` were removed at `since` or later."""
         return any(removal.at >= since for removal in self._index.find(match))
 
+    def noted_since(self, since: float) -> list[Labels]:
+        """Give the label sets that were removed at `since` or later."""
+        return [removal.labels for removal in self._latest.values() if removal.at >= since]
+
     def _forget(self, labels: Labels) -> None:
         removal = self._latest.pop(labels, None)
         if removal is not None:

@@ -28,6 +28,9 @@ class SelfMetrics(MetricsCollector):
         metric = ("collector", "metric")
         self.refused = self.counter("recordings_refused", "Values that could not be recorded", labels=metric)
         self.overflowed = self.counter("recordings_overflowed", "Label sets past the series limit", labels=metric)
+        self.rings_dropped = self.counter(
+            "rings_dropped", "Series whose history of before a restart could not be used", labels=metric
+        )
         self.evaluations = self.timer("rule_evaluation_duration", "Duration of evaluations", buckets=_DURATIONS)
         self.failed = self.counter("rule_evaluations_failed", "Evaluations of which a reading raised")
         self.readings_late = self.counter("rule_readings_late", "Readings of rules that did not answer in time")
@@ -35,4 +38,10 @@ class SelfMetrics(MetricsCollector):
             "rule_evaluations_late",
             "Due times that passed while the event loop was held up, or a reading was out",
         )
+        channel = ("channel",)
+        self.channels_up = self.gauge("notification_channel_up", "1 unless the channel takes nothing", labels=channel)
+        self.delivered = self.counter("notifications_delivered", "Messages that channels took", labels=channel)
+        self.attempts_failed = self.counter("notification_attempts_failed", "Attempts that failed", labels=channel)
+        self.given_up = self.counter("notifications_given_up", "Messages that are dead letters", labels=channel)
+        self.store_up = self.gauge("alert_store_up", "1 while what happens is kept for a restart")
         self.scrapes = self.timer("scrape_duration", "Duration of scrapes", labels=("format",), buckets=_DURATIONS)

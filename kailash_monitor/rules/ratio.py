@@ -136,9 +136,14 @@ def _share(part: CounterWindow, whole: CounterWindow) -> Reading:
     """
     if whole.partial or _falls_short(whole, part):
         return Waiting()
-    if whole.increase:
+    if _counted(whole):
         return Value(part.increase / whole.increase, part.partial or _falls_short(part, whole))
     return Empty() if whole.complete else Waiting()
+
+
+def _counted(window: CounterWindow) -> bool:
+    """Whether there is anything to judge: what was counted before a restart is not, until something was counted after it."""
+    return window.increase > 0 and window.total > 0
 
 
 def _falls_short(window: CounterWindow, other: CounterWindow) -> bool:
@@ -158,7 +163,7 @@ def _burn(budget: BurnRate, good: CounterWindow, total: CounterWindow) -> Readin
         return Waiting()
     since = max(total.start, good.covers_since, total.covers_since)
     covered = since <= total.start
-    if not total.increase:
+    if not _counted(total):
         return Empty() if covered else Waiting()
     burn = max(0.0, 1 - good.increase / total.increase) * budget.highest
     return Value(burn if covered else burn * (total.end - since) / total.seconds, not covered)

@@ -36,7 +36,7 @@ _OF_GAUGE: Final[Mapping[str, Callable[[GaugeWindow], float | None]]] = {
     "min": attrgetter("min"),
     "max": attrgetter("max"),
     "sum": lambda window: window.sum if window.count else None,
-    "count": lambda window: float(window.count),
+    "count": lambda window: float(window.count) or None,
     **dict.fromkeys(_PER_SECOND, lambda window: None if window.change is None else window.change / window.seconds),
 }
 
