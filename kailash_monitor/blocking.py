@@ -25,18 +25,20 @@ from kailash_monitor.alerting.audit import Entry
 from kailash_monitor.alerting.inhibition import Inhibition
 from kailash_monitor.alerting.route import Route
 from kailash_monitor.channels import NotificationChannel
+from kailash_monitor.channels.function import Sends
 from kailash_monitor.engine import AlertManager as AsyncAlertManager
 from kailash_monitor.engine import Delivery, Health, RuleStatus, Untold
 from kailash_monitor.engine.completion import Completion
 from kailash_monitor.engine.explanation import Explanation
 from kailash_monitor.engine.people import LONGEST, OpenSilence
-from kailash_monitor.engine.status import SilenceStatus
+from kailash_monitor.engine.status import ChannelStatus, DeadLetter, SilenceStatus, Waiting
 from kailash_monitor.instrument.source import Source
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.model.alert import Alert
 from kailash_monitor.model.durations import Duration, parse_duration
 from kailash_monitor.model.matcher import MatchersGiven
 from kailash_monitor.rules import AlertRule
+from kailash_monitor.storage import Store
 
 __all__ = ["AlertManager"]
 
@@ -49,8 +51,14 @@ class AlertManager:
     All methods may be called from any thread. After a fork, the child's manager does not run until it is started there.
     """
 
-    def __init__(self, registry: MetricsRegistry, *, stop_timeout: Duration = "5s") -> None:
-        self._manager: Final = AsyncAlertManager(registry, stop_timeout=stop_timeout)
+    def __init__(
+        self,
+        registry: MetricsRegistry,
+        *,
+        store: Store | str | os.PathLike[str] | None = None,
+        stop_timeout: Duration = "3s",
+    ) -> None:
+        self._manager: Final = AsyncAlertManager(registry, store=store, stop_timeout=stop_timeout)
         self._stop_timeout: Final = parse_duration(stop_timeout)
         self._starting = threading.Lock()
         self._thread: _LoopThread | None = None
@@ -134,9 +142,16 @@ class AlertManager:
         """Have the rule called `name` judged no more."""
         self._manager.disable_rule(name)
 
-    def add_notification_channel(self, channel: NotificationChannel) -> None:
+    def add_notification_channel(
+        self,
+        channel: NotificationChannel | Sends,
+        *,
+        rate: tuple[float, int] | None = None,
+        fallback: str | None = None,
+        fallback_after: Duration = "5m",
+    ) -> None:
         """Take `channel` on."""
-        self._manager.add_notification_channel(channel)
+        self._manager.add_notification_channel(channel, rate=rate, fallback=fallback, fallback_after=fallback_after)
 
     def set_routes(self, root: Route) -> None:
         """Tell along these routes from now on."""
@@ -212,6 +227,26 @@ class AlertManager:
     def deliveries(self) -> list[Delivery]:
         """Give the last attempts to tell a channel."""
         return self._manager.deliveries()
+
+    def outbox(self) -> list[Waiting]:
+        """Give what waits to be told, or is being told."""
+        return self._manager.outbox()
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """Give the messages that could not be delivered for good, oldest first."""
+        return self._manager.dead_letters()
+
+    def resend(self, letter_id: str) -> bool:
+        """Have told what is true now of the alerts of a dead letter; whether there was one."""
+        return _result(self._manager.resend(letter_id))
+
+    def discard(self, letter_id: str) -> bool:
+        """Take a dead letter away; whether there was one."""
+        return _result(self._manager.discard(letter_id))
+
+    def channel_status(self) -> list[ChannelStatus]:
+        """Give every channel with how it is doing."""
+        return self._manager.channel_status()
 
     def untold(self) -> list[Untold]:
         """Give what channels do not know yet."""

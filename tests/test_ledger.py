@@ -434,9 +434,9 @@ def test_a_late_word_that_it_is_stable_and_fires_does_not_hide_that_it_has_ended
 
 def test_only_these_reasons_tell() -> None:
     tells = {reason for reason in Reason if reason.tells}
-    ends = {Reason.RESOLVED, Reason.RULE_REMOVED, Reason.SERIES_REMOVED, Reason.REROUTED}
+    ends = {Reason.RESOLVED, Reason.RULE_REMOVED, Reason.SERIES_REMOVED, Reason.STALE_STORE, Reason.REROUTED}
     begins = {Reason.FIRED, Reason.RAISED, Reason.ESCALATED}
-    assert tells == begins | ends | {Reason.REPEAT_DUE, Reason.MISSED, Reason.FLAPPING, Reason.STABLE}
+    assert tells == begins | ends | {Reason.REPEAT_DUE, Reason.KEPT_ALIVE, Reason.MISSED, Reason.FLAPPING, Reason.STABLE}
 
 
 # -- whatever happens --------------------------------------------------------------------------------------------------

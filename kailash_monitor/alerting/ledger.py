@@ -27,7 +27,9 @@ __all__ = [
     "follow",
     "given_up",
     "missed",
+    "reopened",
     "repeat_at",
+    "resend_at",
 ]
 
 
@@ -61,7 +63,8 @@ class Missed:
 class Situation:
     """What else there is to know about an alert when a channel may have to be told.
 
-    `suppressed` is SILENCED, MUTED or INHIBITED, where it is. A `repeat_after` of 0 never repeats.
+    `suppressed` is SILENCED, MUTED or INHIBITED, where it is. A `repeat_after` of 0 never repeats. After `resend_after` the
+    channel is told again whatever people did, where the other side forgets by itself.
     """
 
     reach: Reach = Reach.ROUTED
@@ -69,6 +72,7 @@ class Situation:
     acknowledged: bool = False
     flapping: bool = False
     repeat_after: float = 0.0
+    resend_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +181,8 @@ def _decide_resolved(entry: LedgerEntry, situation: Situation) -> Reason:
 def _decide_firing(entry: LedgerEntry, situation: Situation, now: float) -> Reason:
     if situation.reach is Reach.NOT_ROUTED:
         return Reason.REROUTED if entry.owes else Reason.NOT_ROUTED
+    if resend_at(entry, situation) <= now and not _graver(entry):
+        return Reason.KEPT_ALIVE
     if situation.flapping and entry.flapping:
         return Reason.UNSETTLED
     if situation.suppressed is not None:
@@ -193,7 +199,7 @@ def _decide_firing(entry: LedgerEntry, situation: Situation, now: float) -> Reas
 
 
 def _decide_heard(entry: LedgerEntry, situation: Situation, now: float) -> Reason:
-    graver = entry.severity is not None and entry.about.severity.rank > entry.severity.rank
+    graver = _graver(entry)
     if entry.heard is not Heard.TOLD or graver:
         if entry.undeliverable is NoticeKind.FIRING and not graver:
             return Reason.UNDELIVERABLE
@@ -205,6 +211,17 @@ def _decide_heard(entry: LedgerEntry, situation: Situation, now: float) -> Reaso
     if repeat_at(entry, situation) <= now:
         return Reason.REPEAT_DUE
     return Reason.ALREADY_TOLD
+
+
+def _graver(entry: LedgerEntry) -> bool:
+    return entry.severity is not None and entry.about.severity.rank > entry.severity.rank
+
+
+def resend_at(entry: LedgerEntry, situation: Situation) -> float:
+    """Give when the channel would forget that it fires, were it not told again; infinity for never."""
+    if situation.resend_after is None or entry.told_at is None or entry.heard is not Heard.TOLD:
+        return float("inf")
+    return entry.told_at + situation.resend_after
 
 
 def repeat_at(entry: LedgerEntry, situation: Situation) -> float:
@@ -286,3 +303,10 @@ def given_up(entry: LedgerEntry, kind: NoticeKind, severity: AlertSeverity, now:
         case _:
             heard_at = entry.severity if kind is NoticeKind.RESOLVED else severity  # a graver one is tried anew
             return replace(entry, undeliverable=kind, severity=heard_at, called=False)
+
+
+def reopened(entry: LedgerEntry) -> LedgerEntry:
+    """Give the entry as if the message that was given up had only failed: what is true now is told."""
+    if entry.undeliverable is None:
+        return entry
+    return replace(entry, undeliverable=None, called=entry.heard is Heard.UNTOLD)

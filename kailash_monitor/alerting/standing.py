@@ -16,7 +16,7 @@ from kailash_monitor.alerting.silence import Silence
 from kailash_monitor.model.labels import Labels
 from kailash_monitor.model.reason import Reason
 
-__all__ = ["Address", "GroupKey", "Policy", "Standing", "stand"]
+__all__ = ["STORM", "Address", "GroupKey", "Policy", "Standing", "stand"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,10 @@ class GroupKey:
             if self.alert is not None
             else f"{self.route or 'root'}{{{self.labels.text() if self.labels else ''}}}"
         )
+
+
+STORM: Final = GroupKey("storm", Labels())
+"""The group of what is told together since there is too much of it to be told one by one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""Trouble with data: rules that cannot be judged, told once for each cause and not once for each rule."""
+"""Trouble of the toolkit itself, told by alerts of its own: data, channels and a store that are not what they should be.
+
+Rules that cannot be judged are told once for each cause, and not once for each rule.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -7,10 +10,31 @@ from kailash_monitor.alerting.incident import AlertKey
 from kailash_monitor.model.labels import Labels
 from kailash_monitor.rules import AlertRule
 
-__all__ = ["BLIND", "MISSING", "PATIENCE", "Cause", "Trouble", "blind_rule"]
+__all__ = [
+    "BLIND",
+    "CHANNEL_FAILING",
+    "MISSING",
+    "OWN",
+    "PATIENCE",
+    "STORE_FAILING",
+    "Cause",
+    "Trouble",
+    "blind_rule",
+    "channel_rule",
+    "store_rule",
+]
 
 BLIND: Final = "data_unknown"
 """The name of the rule of alerts about unknown data."""
+
+CHANNEL_FAILING: Final = "channel_failing"
+"""The name of the rule of alerts about channels that take nothing."""
+
+STORE_FAILING: Final = "store_failing"
+"""The name of the rule of the alert about a store that keeps nothing."""
+
+OWN: Final = frozenset({BLIND, CHANNEL_FAILING, STORE_FAILING})
+"""The names of rules that the toolkit makes itself."""
 
 MISSING: Final = "missing"
 """The kind of a cause where there was data and there is none."""
@@ -53,4 +77,29 @@ def blind_rule(cause: Cause, text: str) -> AlertRule:
         "> 0",
         group_by=("cause",),
         annotations={"summary": f"Data of {cause.collector} unknown"},
+    )
+
+
+def channel_rule(why: str) -> AlertRule:
+    """Give the rule by which people hear that a channel takes nothing; its value is 1 while it does not."""
+    return AlertRule(
+        CHANNEL_FAILING,
+        f"Alerts do not arrive through this channel: {why}" if why else "Alerts do not arrive through this channel",
+        "error",
+        "channel_down",
+        "> 0",
+        group_by=("channel",),
+        annotations={"summary": "A notification channel fails"},
+    )
+
+
+def store_rule(why: str) -> AlertRule:
+    """Give the rule by which people hear that the store keeps nothing; its value is 1 while it does not."""
+    return AlertRule(
+        STORE_FAILING,
+        f"Alerting goes on from memory, and a restart would forget what happens meanwhile: {why}",
+        "error",
+        "store_down",
+        "> 0",
+        annotations={"summary": "The store of alerts fails"},
     )

@@ -77,6 +77,9 @@ def channel_name(channel: object) -> str:
         )
     name = getattr(channel, "name", None)
     if name is None:
+        default = getattr(channel, "default_name", None)
+        if isinstance(default, str):
+            return default
         return kind.removesuffix("NotificationChannel").lower() or kind.lower()
     if not isinstance(name, str) or not name:
         raise ChannelError(f"channel {kind}", seen=f"the name {name!r}", expected="a text that is not empty, or None")

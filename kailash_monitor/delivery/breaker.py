@@ -30,7 +30,8 @@ class BreakerState(Enum):
 class Breaker:
     """Opens after `limit` failures in a row, lets one probe through after a pause, and twice as late after each that fails.
 
-    `since` is when the first failure in the row was, `until` the end of the pause; `probing` says that the probe is under way.
+    `since` is when the first failure in the row was, `until` the end of the pause; `probing` says that the probe is under
+    way.
     """
 
     limit: int = LIMIT

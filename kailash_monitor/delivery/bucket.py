@@ -31,7 +31,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A store of tokens that fills by itself up to the burst; each message takes one. `tokens` is how many were left at `at`."""
+    """Tokens that come by themselves, up to the burst; each message takes one. `tokens` is how many were left at `at`."""
 
     rate: Rate
     tokens: float

@@ -1,5 +1,6 @@
 """The book of alerts: every incident of one manager, and how the data is that it is judged by."""
 
+import math
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -10,17 +11,23 @@ from kailash_monitor.alerting.ledger import LedgerEntry
 from kailash_monitor.alerting.machine import Transition, end, freeze, step
 from kailash_monitor.alerting.silence import Acknowledgement
 from kailash_monitor.alerting.standing import GroupKey
+from kailash_monitor.alerting.trail import Trail
 from kailash_monitor.alerting.trouble import BLIND, MISSING, PATIENCE, Cause, Trouble, blind_rule
+from kailash_monitor.engine.journal import Journal
 from kailash_monitor.engine.sighting import ASKED, Sighting
 from kailash_monitor.model.labels import NO_LABELS, Labels
 from kailash_monitor.model.reason import Reason
 from kailash_monitor.model.severity import AlertSeverity
-from kailash_monitor.rules import AlertRule, Empty, Missing, NoData, Reading, Value
+from kailash_monitor.rules import AlertRule, Empty, Missing, NoData, Reading, Value, Waiting
+from kailash_monitor.storage import Kind
 
 __all__ = ["AlertBook", "Case", "Change"]
 
 KEPT_RESOLVED: Final = 900.0
 """Resolved alerts stay visible for 15 minutes."""
+
+STALE: Final = 86_400.0
+"""Seconds for which an alert from before a restart is taken to go on though nobody can judge it."""
 
 AT_ONCE: Final = 32
 """Alerts that are judged without a pause: some milliseconds where each of them is told to several channels."""
@@ -36,18 +43,21 @@ OVERFLOW: Final = Labels({"overflow": "true"})
 class Case:
     """All that is known of one alert.
 
-    `before` is its incident before this one, `known_at` when there was last something to judge it by. `called_at` is when
-    the first channel was to be told of the incident, from which its ladder counts. `repeats` says when which channel is to
-    be told again, `reasons` why it was told or not the last time, `wake_at` when the alert must be looked at though nothing
-    happens. `lanes` are the groups by which the channels hear of it, `under_way` those that are being told, or may have
-    been. Mutable: under the manager's lock, by the book (the first four), the dispatcher and the outbox.
+    `before` is its incident before this one, `known_at` when there was last something to judge it by: minus infinity where
+    it comes from before a restart (`adopted_at`), and nothing was there since. `trail` is how its value went. `called_at` is
+    when the first channel was to be told of the incident, from which its ladder counts. `repeats` says when which channel
+    is to be told again, `reasons` why it was told or not the last time, `wake_at` when the alert must be looked at though
+    nothing happens. `lanes` are the groups by which the channels hear of it, `under_way` those that are being told, or may
+    have been. Mutable: under the manager's lock, by the book (the first five), the dispatcher and the outbox.
     """
 
     incident: Incident
     flaps: Flaps | None = None
     before: Incident | None = None
     known_at: float = 0.0
+    trail: Trail = field(default_factory=Trail)
     acknowledgement: Acknowledgement | None = None
+    adopted_at: float = math.inf
     called_at: float | None = None
     wake_at: float = float("inf")
     repeats: dict[str, float] = field(default_factory=dict[str, float])
@@ -102,7 +112,8 @@ class AlertBook:
     Mutable: all of it, under the manager's lock, by the evaluation on the loop and by people's calls from any thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, journal: Journal | None = None) -> None:
+        self._journal = Journal() if journal is None else journal
         self._views: dict[str, dict[str, _View]] = {}  # by rule and collector
         self._cases: dict[str, Case] = {}  # by alert id
         self._causes: dict[Cause, dict[tuple[str, str], Trouble]] = {}
@@ -156,7 +167,8 @@ class AlertBook:
         changes: list[Change] = []
         remembered = self._remember(rule, view, sighting)
         for index, group in enumerate((*self._to_judge(view, sighting), *remembered), 1):
-            case, reading = view.cases.get(group), sighting.reading_of(group)
+            case = view.cases.get(group)
+            reading = _reading(case, sighting, group)
             severity = rule.severity if group in remembered else sighting.breaching.get(group)
             if severity is not None and (case is None or case.incident.state is State.RESOLVED):
                 if room <= 0:
@@ -215,6 +227,8 @@ class AlertBook:
             case = view.cases[key.group] = self._cases[key.id] = Case(after)
         if isinstance(reading, Value | Empty):
             case.known_at = now
+            if isinstance(reading, Value):
+                case.trail.add(reading.value)
         return self._take(case, after, transition)
 
     def _take(self, case: Case, after: Incident, transition: Transition | None) -> list[Change]:
@@ -228,7 +242,7 @@ class AlertBook:
             flaps = case.flaps if case.flaps is not None and case.flaps.limit == limit else Flaps(limit)
             case.flaps = flaps.changed(transition.at)
         if before is not None and before.number != after.number:
-            case.before, case.called_at = before, None
+            case.before, case.called_at, case.trail = before, None, Trail(case.trail.values[-1:])
         if transition.raised:
             case.acknowledgement = None
         return [Change(case, transition)]
@@ -245,11 +259,13 @@ class AlertBook:
         case.acknowledgement = None  # the next incident will have its number
         if case.before is not None:
             case.incident = case.before
+            self._journal.case(case)
         else:
             self._forget(view, case)
 
     def _forget(self, view: _View, case: Case) -> None:
         del view.cases[case.key.group], self._cases[case.key.id]
+        self._journal.forget(Kind.ALERT, case.key.id)
 
     @staticmethod
     def _was_removed(case: Case, sighting: Sighting) -> bool:
@@ -297,6 +313,45 @@ class AlertBook:
         text = next((trouble.text for trouble in troubles.values()), "")
         rule = blind_rule(cause, text) if case is None or not case.incident.active else case.incident.rule
         return self._step(rule, view, key, case, Value(float(len(troubles))), now, [])
+
+    def judge_causes(self, now: float) -> list[Change]:
+        """Judge the alerts about causes that no rule has any more: those from before a restart."""
+        changes: list[Change] = []
+        for collector, view in tuple(self._views.get(BLIND, {}).items()):
+            for case in tuple(view.cases.values()):
+                cause = Cause(collector, case.key.group.get("cause", ""))
+                if case.incident.active and not self._causes.get(cause):
+                    changes += self._judge_cause(cause, now, told=True)
+        return changes
+
+    # -- a restart -----------------------------------------------------------------------------------------------------
+
+    def adopt(self, case: Case, now: float) -> list[Change]:
+        """Take on an alert from before a restart; one that could not be judged for a day is over."""
+        if case.key.id in self._cases:
+            return []
+        key, case.adopted_at = case.key, now
+        view = self._views.setdefault(key.rule, {}).setdefault(key.collector, _View())
+        if key.group == OVERFLOW:
+            case.incident = case.incident._replace(key=AlertKey(key.rule, key.collector, OVERFLOW))
+        view.cases[case.key.group] = self._cases[key.id] = case
+        if case.incident.state is State.RESOLVED or now - case.incident.seen <= STALE:
+            return []
+        return self._end(view, case, Reason.STALE_STORE, now)
+
+    def end_orphans(self, rules: Container[str], now: float) -> list[Change]:
+        """End the incidents of rules that were there before a restart and did not come back, and of what never did."""
+        changes: list[Change] = []
+        for rule, views in self._views.items():
+            for view in views.values():
+                for case in tuple(view.cases.values()):
+                    if case.known_at > -math.inf or case.incident.state is State.RESOLVED:
+                        continue
+                    if rule not in rules:
+                        changes += self._end(view, case, Reason.RULE_REMOVED, now)
+                    elif now - case.adopted_at > STALE:
+                        changes += self._end(view, case, Reason.STALE_STORE, now)
+        return changes
 
     # -- what ends otherwise -------------------------------------------------------------------------------------------
 
@@ -361,6 +416,13 @@ class AlertBook:
         return forgotten
 
 
+def _reading(case: Case | None, sighting: Sighting, group: Labels) -> Reading:
+    """Give the reading of a group; what was there before a restart is not missing before it was there again."""
+    reading = sighting.reading_of(group)
+    since_restart = case is None or case.known_at > -math.inf
+    return reading if since_restart or not isinstance(reading, Missing) else Waiting()
+
+
 def _unseen(views: Mapping[str, _View], sightings: Sequence[Sighting]) -> list[Sighting]:
     """Give empty sightings of the collectors that had the metric and have it no more."""
     seen = [sighting.collector for sighting in sightings]
@@ -382,7 +444,7 @@ def _problem(rule: AlertRule, view: _View, sighting: Sighting) -> tuple[Cause, s
         return Cause(sighting.collector, sighting.failed.kind), sighting.failed.error
     if rule.no_data is not NoData.KEEP or view.seen_at is None:
         return None
-    live = frozenset(_open_groups(view))
+    live = frozenset(group for group in _open_groups(view) if view.cases[group].known_at > -math.inf)
     gone = [group for group in sighting.missing if not group or group in live]  # others come and go
     gone += [group for group in live if group not in sighting.readings]
     if not (gone or sighting.seen):

@@ -14,20 +14,26 @@ from typing import Final
 from weakref import WeakMethod
 
 from kailash_monitor.alerting.audit import Remark
+from kailash_monitor.alerting.incident import State
+from kailash_monitor.alerting.trouble import CHANNEL_FAILING, OWN, STORE_FAILING, channel_rule, store_rule
 from kailash_monitor.channels.text import one_line
 from kailash_monitor.engine.agenda import Agenda
 from kailash_monitor.engine.book import AlertBook, Change
 from kailash_monitor.engine.dispatcher import Dispatcher
 from kailash_monitor.engine.evaluator import Evaluator, Outage
+from kailash_monitor.engine.journal import Journal
 from kailash_monitor.engine.outbox import Outbox
+from kailash_monitor.engine.restored import Restored
 from kailash_monitor.engine.rulebook import RuleBook
 from kailash_monitor.engine.sighting import ASKED, Sighting, sighting_of
 from kailash_monitor.engine.status import Untold
 from kailash_monitor.metrics import MetricsRegistry
+from kailash_monitor.metrics.self_metrics import SELF
 from kailash_monitor.model.durations import format_duration
+from kailash_monitor.model.labels import NO_LABELS, Labels
 from kailash_monitor.model.notice import NoticeKind
 from kailash_monitor.model.reason import KIND_OF
-from kailash_monitor.rules import AlertRule
+from kailash_monitor.rules import AlertRule, Value
 
 __all__ = ["Core"]
 
@@ -66,12 +72,13 @@ class Core:
         self.lock: Final = threading.RLock()
         self.rulebook: Final = RuleBook()
         self.agenda: Final = Agenda()
-        self.book: Final = AlertBook()
-        self.outbox: Final = Outbox(new_id=new_id, luck=luck)
+        self.journal: Final = Journal()
+        self.book: Final = AlertBook(self.journal)
+        self.outbox: Final = Outbox(new_id=new_id, luck=luck, journal=self.journal)
         self.asks: Final[deque[AlertRule]] = deque()
         """Rules whose own reading is to be asked for; the answer goes to `answer`."""
         self._clock = registry.clock
-        self.dispatcher: Final = Dispatcher(self._clock, self.book, self.outbox, ring)
+        self.dispatcher: Final = Dispatcher(self._clock, self.book, self.outbox, ring, self.journal)
         self._ring = ring
         self._troubled = troubled
         self._evaluator = Evaluator()
@@ -82,6 +89,7 @@ class Core:
         self._durations: list[float] = []  # of evaluations, in milliseconds, since they were last recorded
         self._recorded = -math.inf
         self._tidied = self._clock.now()
+        self._orphans_at = math.inf  # when rules from before a restart are taken for gone
         self._offset = self._clock.wall() - self._clock.now()
         self._suspended = self._clock.suspended()
 
@@ -140,11 +148,13 @@ class Core:
         if self._answers:
             return -math.inf
         self._hasten_written()
-        return min(self.agenda.due, self.dispatcher.due)
+        return min(self.agenda.due, self.dispatcher.due, self.outbox.due)
 
     def work(self) -> Iterator[None]:
         """Do what is due, in steps of a few milliseconds at most: telling first, then what was asked for, then rules."""
         self._watch_time(self._clock.now())
+        with self.lock:
+            self._watch_channels(self._clock.now())
         while True:
             taken: tuple[str, int] | None = None
             with self.lock:
@@ -236,8 +246,20 @@ class Core:
                         self.agenda.hasten(rule.name, case.incident.ends_in)
             if now - self._tidied >= HOUSEKEEPING:
                 self._tidied = now
-                self.dispatcher.forget(self.book.forget(now), now)
-                self._evaluator.forget(self.rulebook.rules, self.registry.get_all_collectors())
+                self._tidy(now)
+
+    def _tidy(self, now: float) -> None:
+        """Forget what is over, and end what came from before a restart and is not there any more."""
+        if now >= self._orphans_at:
+            self._judge_channels(now)
+            self._take(self.book.end_orphans(self.rulebook.rules.keys() | OWN, now), now)
+        self._take(self.book.judge_causes(now), now)
+        for case in self.book:
+            if case.incident.state is State.RESOLVED:  # of channels that did not come back nothing is expected
+                for channel in case.ledger.keys() - self.dispatcher.policy.channels.keys():
+                    del case.ledger[channel]
+        self.dispatcher.forget(self.book.forget(now), now)
+        self._evaluator.forget(self.rulebook.rules, self.registry.get_all_collectors())
 
     def _take(self, changes: list[Change], now: float) -> None:
         for change in changes:
@@ -259,6 +281,85 @@ class Core:
                     if kind is not NoticeKind.REPEAT
                 ]
         return found
+
+    # -- the toolkit's own trouble -------------------------------------------------------------------------------------
+
+    def _watch_channels(self, now: float) -> None:
+        """Take note of which channels are down, and which are well again: fallbacks take their place, people hear of it."""
+        if self.outbox.turn(now):
+            self._judge_channels(now)
+            self.dispatcher.reconsider(self.book)
+
+    def _judge_channels(self, now: float) -> None:
+        gates = self.outbox.gates()
+        for name, gate in gates.items():
+            self.registry.self_metrics.channels_up.set(name, 0.0 if gate.down else 1.0)
+        down = {name: gate for name, gate in gates.items() if gate.down}
+        why = "; ".join(f"{name}: {gate.why}" for name, gate in down.items())
+        values = {Labels({"channel": name}): float(name in down) for name in gates}
+        if down or self.book.of_rule(CHANNEL_FAILING):
+            self.judge_own(channel_rule(one_line(why)), values, now)
+
+    def store_failed(self, why: str | None) -> None:
+        """Take note that the store keeps nothing, and why; None where it does."""
+        with self.lock:
+            now = self._clock.now()
+            self.registry.self_metrics.store_up.set(0.0 if why else 1.0)
+            self.judge_own(store_rule(one_line(why or "it works again")), {NO_LABELS: 1.0 if why else 0.0}, now)
+            self._ring()
+
+    def judge_own(self, rule: AlertRule, values: Mapping[Labels, float], now: float) -> None:
+        """Judge one of the toolkit's own rules; an alert whose group is not there any more is over."""
+        known = [case.key.group for case in self.book.of_rule(rule.name)]
+        sighting = Sighting(SELF, known)
+        sighting.take(rule, {group: Value(values.get(group, 0.0)) for group in {**dict.fromkeys(known), **values}})
+        for changes in self.book.judge(rule, [sighting], now, []):
+            self._take(changes, now)
+
+    # -- a restart -----------------------------------------------------------------------------------------------------
+
+    def restore(self, restored: Restored) -> Iterator[None]:
+        """Take on what was there before a restart, in steps; before any rule is judged."""
+        with self.lock:
+            for silence in restored.silences:
+                self.dispatcher.policy.silences.setdefault(silence.id, silence)
+            for letter in restored.letters:
+                self.outbox.letters.add(letter)
+            self._orphans_at = self._clock.now() + HOUSEKEEPING
+        for case in restored.cases:
+            with self.lock:
+                now = self._clock.now()
+                changes = self.book.adopt(case, now)
+                self.dispatcher.adopt(case)
+                self._take(changes, now)
+            yield
+        for lane in restored.lanes:
+            with self.lock:
+                self.outbox.adopt(lane)
+            yield
+        with self.lock:
+            self.dispatcher.reconsider(self.book)
+            now, gates = self._clock.now(), self.outbox.gates()
+            for case in self.book.of_rule(CHANNEL_FAILING):
+                gate = gates.get(case.key.group["channel"])
+                if gate is not None and case.incident.active:
+                    gate.found_down(now)
+            if self.book.of_rule(STORE_FAILING):
+                self.judge_own(store_rule("it works again"), {}, now)
+
+    def keep_all(self, *, active_only: bool = False) -> None:
+        """Have all of it written, or, with `active_only`, the alerts that are judged. Under the lock."""
+        for case in self.book:
+            if not active_only or case.incident.state is not State.RESOLVED:
+                self.journal.case(case)
+        if active_only:
+            return
+        for lane in self.outbox.lanes():
+            self.journal.lane(lane)
+        for silence in self.dispatcher.policy.silences.values():
+            self.journal.silence(silence)
+        for letter in self.outbox.letters:
+            self.journal.letter(letter)
 
     # -- what comes between --------------------------------------------------------------------------------------------
 

@@ -5,9 +5,10 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from functools import partial
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
-__all__ = ["DaemonCalls", "DaemonExecutor", "StillHanging"]
+__all__ = ["DaemonCalls", "DaemonExecutor", "StillHanging", "WorkerThread"]
 
 T = TypeVar("T")
 
@@ -69,3 +70,41 @@ class DaemonExecutor(Executor):
         else:
             future.set_exception(StillHanging(f"{self._limit} calls before it still hang"))
         return future
+
+
+class WorkerThread(Executor):
+    """One daemon thread that makes one call after another; a pool would wait at exit for a disk that hangs.
+
+    It is there from the first call until `end`, and begins anew with the next.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._calls: SimpleQueue[Callable[[], None] | None] | None = None
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:  # Any: as in Executor
+        future: Future[T] = Future()
+
+        def work() -> None:
+            try:
+                future.set_result(fn(*args, **kwargs))
+            except Exception as error:
+                future.set_exception(error)
+
+        if self._calls is None:
+            self._calls = SimpleQueue()
+            threading.Thread(target=_serve, args=(self._calls,), name=self._name, daemon=True).start()
+        future.set_running_or_notify_cancel()  # from here on it cannot be called off
+        self._calls.put(work)
+        return future
+
+    def end(self) -> None:
+        """Let the thread end once it has made all calls."""
+        if self._calls is not None:
+            self._calls.put(None)
+            self._calls = None
+
+
+def _serve(calls: "SimpleQueue[Callable[[], None] | None]") -> None:
+    while (call := calls.get()) is not None:
+        call()

@@ -2,7 +2,8 @@
 
 import heapq
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -20,20 +21,26 @@ from kailash_monitor.alerting.ledger import (
     decide,
     follow,
     repeat_at,
+    resend_at,
 )
 from kailash_monitor.alerting.machine import Transition
 from kailash_monitor.alerting.mute import MuteTime
 from kailash_monitor.alerting.route import Route
 from kailash_monitor.alerting.silence import Silence
 from kailash_monitor.alerting.standing import Address, Policy, Standing, stand
+from kailash_monitor.alerting.trouble import CHANNEL_FAILING
 from kailash_monitor.clock import Clock
+from kailash_monitor.delivery.policy import ChannelPolicy
 from kailash_monitor.engine.book import AlertBook, Case, Change
-from kailash_monitor.engine.outbox import Lane, Outbox, Part
+from kailash_monitor.engine.journal import Journal
+from kailash_monitor.engine.lane import Lane, Part
+from kailash_monitor.engine.outbox import Outbox
 from kailash_monitor.engine.wording import alert_of, digest, extra_of
 from kailash_monitor.errors import ConfigurationError
 from kailash_monitor.model.alert import AlertStatus
 from kailash_monitor.model.notice import Item, Notice
-from kailash_monitor.model.reason import Reason
+from kailash_monitor.model.reason import KIND_OF, Reason
+from kailash_monitor.storage import Kind
 
 __all__ = ["PAST_SILENCES", "Dispatcher"]
 
@@ -53,7 +60,15 @@ class Dispatcher:
     there is something to do before `due`.
     """
 
-    def __init__(self, clock: Clock, book: AlertBook, outbox: Outbox, ring: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        book: AlertBook,
+        outbox: Outbox,
+        ring: Callable[[], None] = lambda: None,
+        journal: Journal | None = None,
+    ) -> None:
+        self._journal = Journal() if journal is None else journal
         self.audit = Audit()
         self.policy = Policy(Route(), {}, {})
         self._clock = clock
@@ -68,10 +83,10 @@ class Dispatcher:
 
     # -- what people say -----------------------------------------------------------------------------------------------
 
-    def add_channel(self, name: str) -> None:
+    def add_channel(self, name: str, policy: ChannelPolicy) -> None:
         """Take a channel on; it hears of what fires."""
         self.policy.channels[name] = None
-        self._outbox.add(name)
+        self._outbox.add(name, policy, self._clock.now())
         self.reconsider(self._book)
 
     def set_routes(self, root: Route) -> None:
@@ -90,8 +105,16 @@ class Dispatcher:
 
     def put_silence(self, silence: Silence) -> None:
         """Take a silence on, or what has become of it."""
-        self.policy.silences[silence.id] = silence
+        self._keep_silence(silence)
         self.reconsider(self._book)
+
+    def _keep_silence(self, silence: Silence) -> None:
+        self.policy.silences[silence.id] = silence
+        self._journal.silence(silence)
+
+    def adopt(self, case: Case) -> None:
+        """Take on an alert from before a restart."""
+        self.policy.inhibitors.put(case.key.id, case.incident.target, case.incident.active)
 
     def reconsider(self, cases: Iterable[Case]) -> None:
         """Consider these alerts again, soon."""
@@ -121,7 +144,7 @@ class Dispatcher:
             if silence.until_resolved and silence.alert_id == after.key.id and silence.ended_at is None:
                 in_vain = silence.over(now, active=before is not None and before.active)
                 if after.state is State.RESOLVED or in_vain:
-                    self.policy.silences[silence.id] = silence.ended(now)
+                    self._keep_silence(silence.ended(now))
 
     @property
     def due(self) -> float:
@@ -150,6 +173,7 @@ class Dispatcher:
         past = [silence.id for silence in self.policy.silences.values() if silence.over(now, active=self._fires(silence))]
         for silence_id in past[:-PAST_SILENCES]:
             del self.policy.silences[silence_id]
+            self._journal.forget(Kind.SILENCE, silence_id)
         for case in cases:
             case.wake_at = math.inf
             self._stale.pop(case, None)
@@ -168,16 +192,24 @@ class Dispatcher:
         if case.wake_at <= now:
             only = None  # what the time has brought concerns them all
         for channel in dict.fromkeys((*standing.addresses, *case.ledger)) if only is None else (only,):
+            if channel not in self.policy.channels:
+                continue  # it was there before a restart, and may come yet
             if channel in case.under_way:  # considered when that is over; what happens meanwhile is not lost
                 entry, reason = self._decide(case, channel, standing, now)
                 waited = _has_waited(entry.about, standing.addresses.get(channel), now)
                 case.ledger[channel] = called(entry, reason) if waited else entry
                 continue
             case.repeats.pop(channel, None)
-            if self._consider(case, channel, standing, now) is Reason.ALREADY_TOLD and case.incident.active:
-                case.repeats[channel] = repeat_at(case.ledger[channel], self._situation(case, channel, standing))
+            reason = self._consider(case, channel, standing, now)
+            if case.incident.active and not reason.tells:
+                entry, situation = case.ledger[channel], self._situation(case, channel, standing)
+                again = repeat_at(entry, situation) if reason is Reason.ALREADY_TOLD else math.inf
+                again = min(again, resend_at(entry, situation))
+                if again < math.inf:
+                    case.repeats[channel] = again
         stable_at = None if case.flaps is None else case.flaps.stable_at
         self._wake(case, min(standing.until, math.inf if stable_at is None else stable_at, *case.repeats.values()))
+        self._journal.case(case)
 
     def _consider(self, case: Case, channel: str, standing: Standing, now: float) -> Reason:
         entry = case.ledger.get(channel)
@@ -224,14 +256,33 @@ class Dispatcher:
             acknowledged=case.acknowledged,
             flapping=case.flapping,
             repeat_after=case.incident.rule.notification_interval,
+            resend_after=self._outbox.gate(channel).policy.resend_every,
         )
 
     def standing(self, case: Case, now: float) -> Standing:
         """Say how an alert stands now."""
         offset = self._clock.wall() - now
-        return stand(
+        standing = stand(
             self.policy, case.incident, called_at=case.called_at, acknowledged=case.acknowledged, now=now, offset=offset
         )
+        if case.key.rule == CHANNEL_FAILING:  # whom it is about cannot hear it, and knows when it can
+            itself = case.key.group.get("channel")
+            others = {name: address for name, address in standing.addresses.items() if name != itself}
+            return replace(standing, addresses=others)
+        instead = dict(self._in_place_of(case, standing.addresses))
+        return replace(standing, addresses={**instead, **standing.addresses}) if instead else standing
+
+    def _in_place_of(self, case: Case, addresses: Mapping[str, Address]) -> Iterator[tuple[str, Address]]:
+        """Give the fallbacks of channels that are down, or refused the news; who was told of it stays to hear its end."""
+        for channel, address in addresses.items():
+            gate = self._outbox.gate(channel)
+            fallback = gate.policy.fallback
+            if fallback is None or fallback not in self.policy.channels:
+                continue
+            entry, other = case.ledger.get(channel), case.ledger.get(fallback)
+            refused = entry is not None and entry.undeliverable is not None
+            if gate.down or refused or (other is not None and other.owes):
+                yield fallback, address
 
     def _wake(self, case: Case, at: float) -> None:
         if at == case.wake_at:
@@ -269,25 +320,34 @@ class Dispatcher:
 
     def record(self, case: Case, channel: str, reason: Reason, message_id: str | None, now: float) -> None:
         """Keep a decision in the audit, where it is another than the one before."""
+        if reason is Reason.KEPT_ALIVE:
+            return  # each minute, and nothing that anybody decided
         if message_id is not None or case.reasons.get(channel) is not reason:
             self.audit.add(Decision(now, case.key.id, case.incident.number, channel, reason, message_id))
         case.reasons[channel] = reason
 
-    def word(self, lane: Lane, parts: Iterable[Part], message_id: str, now: float) -> Notice:
-        """Put a message into words: one alert as itself, several as a digest."""
+    def part(self, case: Case, channel: str, reason: Reason, now: float) -> Part:
+        """Put into words what there is to tell of one alert."""
+        incident = case.ledger[channel].about
+        fires = incident.active and reason is not Reason.REROUTED and reason is not Reason.MISSED
+        status = AlertStatus.FIRING if fires else AlertStatus.RESOLVED
+        return Part(case, incident, reason, Item(KIND_OF[reason], alert_of(incident, status, self._clock.wall() - now)))
+
+    def word(self, lane: Lane, parts: tuple[Part, ...], message_id: str, now: float) -> Notice:
+        """Make a message of it: one alert as itself, several as a digest."""
         wall = self._clock.wall()
-        items: list[tuple[Part, Item]] = []
-        for part in parts:
-            fires = part.incident.active and part.reason is not Reason.REROUTED and part.reason is not Reason.MISSED
-            status = AlertStatus.FIRING if fires else AlertStatus.RESOLVED
-            items.append((part, Item(part.kind, alert_of(part.incident, status, wall - now))))
         extra: dict[str, object] = {"channel": lane.channel}
-        if len(items) > 1:
-            extra["reasons"] = [part.reason.value for part, _ in items]
-            return digest(message_id, lane.key, [item for _, item in items], wall, extra)
-        ((part, item),) = items
-        extra |= {"reason": part.reason.value, **extra_of(part.case.ledger[lane.channel], part.kind, wall - now)}
-        return Notice(message_id, part.kind, item.alert, sent_at=wall, extra=extra)
+        if len(parts) > 1:
+            extra["reasons"] = [part.reason.value for part in parts]
+            extra["interval"] = max(part.incident.rule.evaluation_interval for part in parts)
+            return digest(message_id, lane.key, [part.item for part in parts], wall, extra)
+        (part,) = parts
+        case, incident = part.case, part.incident
+        extra |= {"reason": part.reason.value, "interval": incident.rule.evaluation_interval}
+        if len(case.trail.values) > 1:
+            extra["recent"] = list(case.trail.values)
+        extra |= extra_of(case.ledger[lane.channel], part.kind, wall - now)
+        return Notice(message_id, part.kind, part.item.alert, sent_at=wall, extra=extra)
 
 
 def _has_waited(incident: Incident, address: Address | None, now: float) -> bool:

@@ -1,7 +1,9 @@
 """The alert manager: rules in, alerts out."""
 
 import asyncio
+import inspect
 import logging
+import os
 import random
 import uuid
 from collections.abc import Callable, Iterable
@@ -12,7 +14,11 @@ from kailash_monitor.alerting.audit import Entry
 from kailash_monitor.alerting.inhibition import Inhibition
 from kailash_monitor.alerting.route import Route, route_channels
 from kailash_monitor.channels import NotificationChannel, channel_name
+from kailash_monitor.channels.function import FunctionChannel, Sends
 from kailash_monitor.channels.text import one_line
+from kailash_monitor.delivery.bucket import Rate
+from kailash_monitor.delivery.policy import ChannelPolicy
+from kailash_monitor.engine.archivist import Archivist
 from kailash_monitor.engine.completion import Completion
 from kailash_monitor.engine.core import Core
 from kailash_monitor.engine.explanation import Explanation
@@ -21,7 +27,16 @@ from kailash_monitor.engine.postman import Postman
 from kailash_monitor.engine.run import Run
 from kailash_monitor.engine.sampler import Sampler, interval_of
 from kailash_monitor.engine.scheduler import Scheduler
-from kailash_monitor.engine.status import Delivery, Health, RuleStatus, SilenceStatus, Untold
+from kailash_monitor.engine.status import (
+    ChannelStatus,
+    DeadLetter,
+    Delivery,
+    Health,
+    RuleStatus,
+    SilenceStatus,
+    Untold,
+    Waiting,
+)
 from kailash_monitor.engine.task_group import TaskGroup, unmourned
 from kailash_monitor.engine.wakeup import Bell
 from kailash_monitor.errors import ChannelError, ConfigurationError, LifecycleError, RuleError
@@ -31,6 +46,7 @@ from kailash_monitor.model.alert import Alert
 from kailash_monitor.model.durations import Duration, parse_duration
 from kailash_monitor.model.matcher import Matchers, MatchersGiven
 from kailash_monitor.rules import AlertRule
+from kailash_monitor.storage import Store
 
 __all__ = ["AlertManager"]
 
@@ -57,9 +73,12 @@ class AlertManager:
     not be. All methods may be called from any thread, but for `start` and `run`, which belong to a running event loop; in a
     program without one, use `kailash_monitor.blocking.AlertManager`.
 
-    `stop_timeout` is how long a stop waits for messages that are under way. `new_id` and `luck` (a number from 0 to 1) are
-    the sources of message ids and of jitter, to be replaced in tests; `core` is what decides, for those who drive it
-    themselves, as the simulator does. What goes wrong while it runs (a rule, a
+    `store` keeps alerts, what channels heard of them, messages, silences and the recent history of metrics over a restart:
+    the path of a database file, which is made where there is none, or a Store. Without one all that ends with the process.
+
+    `stop_timeout` is how long a stop waits for messages that are under way; what is left goes out after the next start.
+    `new_id` and `luck` (a number from 0 to 1) are the sources of message ids and of jitter, to be replaced in tests; `core`
+    is what decides, for those who drive it themselves, as the simulator does. What goes wrong while it runs (a rule, a
     channel, a source) is logged and counted, never raised; `failure` keeps what ended it, where something did.
     """
 
@@ -67,7 +86,8 @@ class AlertManager:
         self,
         registry: MetricsRegistry,
         *,
-        stop_timeout: Duration = "5s",
+        store: Store | str | os.PathLike[str] | None = None,
+        stop_timeout: Duration = "3s",
         new_id: Callable[[], str] = _new_id,
         luck: Callable[[], float] = random.random,
     ) -> None:
@@ -79,7 +99,7 @@ class AlertManager:
             )
         self.metrics_registry: Final = registry
         self.failure: BaseException | None = None
-        self._stop_timeout = _stop_timeout(stop_timeout)
+        self._stop_timeout = _seconds("AlertManager", "stop_timeout", stop_timeout)
         self._clock = registry.clock
         self._sampler = Sampler(registry)
         self._bell = Bell()
@@ -92,7 +112,8 @@ class AlertManager:
         )
         self._lock = self.core.lock
         self._scheduler = Scheduler(self._clock, self.core, self._bell)
-        self._postman = Postman(self._clock, self.core)
+        self._archivist = Archivist(self._clock, self.core, _store(store))
+        self._postman = Postman(self._clock, self.core, self._archivist)
         self._people = People(self._clock, self.core, new_id)
         self._run: Run | None = None
 
@@ -157,22 +178,38 @@ class AlertManager:
             if rule.enabled is not enabled:
                 self.core.replace_rule(rule.enabled_as(enabled))
 
-    def add_notification_channel(self, channel: NotificationChannel) -> None:
-        """Take `channel` on. One without a name is called after its class, from the second of a kind with a number.
+    def add_notification_channel(
+        self,
+        channel: NotificationChannel | Sends,
+        *,
+        rate: tuple[float, int] | None = None,
+        fallback: str | None = None,
+        fallback_after: Duration = "5m",
+    ) -> None:
+        """Take `channel` on: an object with `send_notification`, or a function of an alert and its context, sync or async.
+
+        One without a name is called after its class, from the second of a kind with a number; a function after itself.
+
+        `rate` is how many messages a second it is sent in the long run, and how many at once after a pause (its class says
+        how many: 20 and 100, chat services 1 and 5); what comes faster is told in digests. `fallback` is the name of the
+        channel that is told in its place: at once where it refuses a message for good, and after it has failed for
+        `fallback_after`. The toolkit's own alert `channel_failing` then says so to the others.
 
         A ChannelError where the name it gives itself is taken, or it is no channel.
         """
-        name = channel_name(channel)
+        taken_on = _channel(channel)
+        name = channel_name(taken_on)
+        policy = _policy(name, taken_on, rate, fallback, fallback_after)
         with self._lock:
             taken = self._postman.channels
             if name in taken:
-                if getattr(channel, "name", None) is not None:
+                if getattr(taken_on, "name", None) is not None:
                     raise ChannelError(
                         f"channel {name!r}", field="name", seen="a second of that name", expected="give it another name"
                     )
                 name = next(f"{name}-{n}" for n in range(2, len(taken) + 3) if f"{name}-{n}" not in taken)
-            self._postman.add(name, channel)
-            self.core.dispatcher.add_channel(name)
+            self._postman.add(name, taken_on)
+            self.core.dispatcher.add_channel(name, policy)
 
     def set_routes(self, root: Route) -> None:
         """Tell along these routes from now on; without any, every channel is told of everything.
@@ -237,14 +274,18 @@ class AlertManager:
                 run.keep(task)
         return Completion(run.wait_up)
 
-    def stop(self) -> Completion[None]:
-        """Have it end: no more is judged, messages under way get `stop_timeout`. Awaiting the result waits for the end.
+    def stop(self, *, drain: Duration | None = None) -> Completion[None]:
+        """Have it end: no more is judged, messages under way get `drain`, or else `stop_timeout`.
+
+        Awaiting the result waits for the end.
 
         What is not delivered stays and goes out after the next start. Never raises, also where it does not run.
         """
         run = self._run
         if run is None:
             return Completion.of(None)
+        if drain is not None:
+            run.drain = _seconds("AlertManager.stop", "drain", drain)
         run.stop()
         return Completion(run.wait_ended)
 
@@ -289,8 +330,16 @@ class AlertManager:
     async def _serve(self, run: Run) -> None:
         if self.metrics_registry.observer is None:
             self.metrics_registry.observer = _log_report
+        await self._archivist.open()
+        try:
+            await self._work(run)
+        finally:
+            await self._archivist.close()
+
+    async def _work(self, run: Run) -> None:
         self.core.begin()
         async with TaskGroup() as tasks:
+            writing = tasks.create_task(self._archivist.run())
             loops = [tasks.create_task(self._sampler.run())]
             await self._sampler.first_samples(FIRST_SAMPLES)
             loops.append(tasks.create_task(self._scheduler.run()))
@@ -299,8 +348,10 @@ class AlertManager:
             await run.stop_now.wait()
             for loop in loops:
                 loop.cancel()
-            await self._postman.drain(self._stop_timeout)
+            await self._postman.drain(self._stop_timeout if run.drain is None else run.drain)
             postman.cancel()
+            await asyncio.wait([postman])
+            writing.cancel()
 
     # -- what there is to see ------------------------------------------------------------------------------------------
 
@@ -345,6 +396,32 @@ class AlertManager:
         """Give the last 200 attempts to tell a channel, oldest first."""
         with self._lock:
             return list(self._postman.deliveries)
+
+    def outbox(self) -> list[Waiting]:
+        """Give what waits to be told, or is being told, by channel and group."""
+        with self._lock:
+            return self._people.waiting()
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """Give the last 1,000 messages that could not be delivered for good, oldest first."""
+        with self._lock:
+            return self._people.dead_letters()
+
+    def resend(self, letter_id: str) -> Completion[bool]:
+        """Have the channel of a dead letter told what is true now of the alerts it told of; the letter is gone then.
+
+        The result is whether there was such a letter.
+        """
+        return Completion.of(self._people.resend(letter_id))
+
+    def discard(self, letter_id: str) -> Completion[bool]:
+        """Take a dead letter away; the result is whether there was one."""
+        return Completion.of(self._people.discard(letter_id))
+
+    def channel_status(self) -> list[ChannelStatus]:
+        """Give every channel with how it is doing."""
+        with self._lock:
+            return self._people.channels()
 
     def untold(self) -> list[Untold]:
         """Give what channels do not know yet: their messages wait, are under way or failed and will be tried again."""
@@ -432,14 +509,47 @@ def _matchers(given: MatchersGiven, labels: dict[str, str]) -> Matchers:
     return matchers
 
 
-def _stop_timeout(value: Duration) -> float:
+def _channel(given: "NotificationChannel | Sends") -> NotificationChannel:
+    if isinstance(given, NotificationChannel) or hasattr(given, "send_notification") or inspect.isclass(given):
+        return given  # type: ignore[return-value]  # whether it is one is checked by its name
+    return FunctionChannel(given) if callable(given) else given
+
+
+def _seconds(where: str, field: str, value: Duration) -> float:
     try:
         seconds = parse_duration(value)
     except ValueError as error:
-        raise ConfigurationError("AlertManager", seen=f"stop_timeout {error}", expected="a duration") from None
+        raise ConfigurationError(where, field=field, seen=f"{field} {error}", expected="a duration") from None
     if seconds < 0:
-        raise ConfigurationError("AlertManager", seen=f"stop_timeout = {value!r}", expected="a duration not negative")
+        raise ConfigurationError(where, field=field, seen=f"{field} = {value!r}", expected="a duration not negative")
     return seconds
+
+
+def _store(given: Store | str | os.PathLike[str] | None) -> Store | None:
+    if isinstance(given, str | os.PathLike):
+        from kailash_monitor.storage import SqliteStore
+
+        return SqliteStore(given)
+    return given
+
+
+def _policy(
+    name: str, channel: object, rate: tuple[float, int] | None, fallback: str | None, fallback_after: Duration
+) -> ChannelPolicy:
+    where = f"channel {name!r}"
+    given = getattr(channel, "rate", NotificationChannel.rate) if rate is None else rate
+    try:
+        per_second, burst = given
+        policy_rate = Rate(per_second, burst)
+    except (TypeError, ValueError):
+        raise ChannelError(
+            where, field="rate", seen=f"rate = {given!r}", expected="messages a second and at once, such as (1, 5)"
+        ) from None
+    if fallback is not None and (not isinstance(fallback, str) or fallback == name):
+        raise ChannelError(where, field="fallback", seen=f"fallback = {fallback!r}", expected="the name of another channel")
+    resend = getattr(channel, "resend_every", None)
+    after = _seconds(where, "fallback_after", fallback_after)
+    return ChannelPolicy(rate=policy_rate, fallback=fallback, fallback_after=after, resend_every=resend)
 
 
 def _log_report(collector: str, text: str) -> None:

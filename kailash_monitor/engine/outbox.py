@@ -2,86 +2,47 @@
 
 import heapq
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-from kailash_monitor.alerting.grouping import Group, Pace
-from kailash_monitor.alerting.incident import Incident
-from kailash_monitor.alerting.ledger import LedgerEntry, accepted, attempting, called, failed, given_up
-from kailash_monitor.alerting.standing import GroupKey
+from kailash_monitor.alerting.grouping import Pace
+from kailash_monitor.alerting.ledger import LedgerEntry, accepted, attempting, called, failed, given_up, reopened
+from kailash_monitor.alerting.standing import STORM, GroupKey
 from kailash_monitor.delivery.backoff import Backoff
 from kailash_monitor.delivery.message import Done, GivenUp, Message, TryAgain, Verdict, after_attempt
 from kailash_monitor.delivery.outcome import Outcome
+from kailash_monitor.delivery.policy import ChannelPolicy
 from kailash_monitor.engine.book import Case
+from kailash_monitor.engine.gate import Gate
+from kailash_monitor.engine.journal import Journal
+from kailash_monitor.engine.lane import Draft, Lane, Part
+from kailash_monitor.engine.letter import Letter, Letters
 from kailash_monitor.model.notice import Notice, NoticeKind
-from kailash_monitor.model.reason import KIND_OF, Reason
-from kailash_monitor.model.severity import AlertSeverity
+from kailash_monitor.model.reason import Reason
+from kailash_monitor.storage import Kind
 
-__all__ = ["Lane", "Outbox", "Part", "Send"]
+__all__ = ["MORE", "More", "Outbox", "Send"]
 
-AT_ONCE: Final = 8
-"""Attempts that one channel has under way at a time: enough to get through a storm, too few to be one."""
+PIECE: Final = 64
+"""Alerts that are asked about, or lanes that are gathered, without a pause: a few milliseconds."""
 
+AT_MOST: Final = 1_000
+"""Alerts of which one message tells: what ten thousand begin is told in ten, and none holds the program up."""
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What a message says about one alert: which incident, of what kind and severity, and why."""
-
-    case: Case
-    incident: Incident
-    kind: NoticeKind
-    reason: Reason
-
-    @property
-    def truth(self) -> tuple[int, int, NoticeKind, AlertSeverity, float | None]:
-        """What makes two parts say the same: whether it is over counts, for summaries and for what is stable again."""
-        incident = self.incident
-        return (id(self.case), incident.number, self.kind, incident.severity, incident.resolved_at)
-
-
-@dataclass(slots=True, eq=False)
-class Lane:
-    """What one channel hears of one group: one message at a time, and never a queue of them.
-
-    After each attempt the truth is asked again, so that it is always the latest that is told; only a message that may have
-    been heard is repeated as it was before anything newer. `firing` are the alerts of the group that the channel was told
-    of, or is to be told of, and that fire still. Mutable, under the manager's lock.
-    """
-
-    channel: str
-    key: GroupKey
-    pace: Pace
-    group: Group = field(default_factory=Group)
-    members: dict[Case, None] = field(default_factory=dict[Case, None])
-    firing: dict[Case, None] = field(default_factory=dict[Case, None])
-    message: Message | None = None
-    parts: tuple[Part, ...] = ()
-    not_before: float = -math.inf
-    queued_at: float = math.inf
-    busy: bool = False
-
-    @property
-    def due(self) -> float:
-        """When it is to be told, its channel willing."""
-        return self.group.due(self.pace)
-
-    @property
-    def next_at(self) -> float:
-        """When the next attempt is due; infinity where there is nothing to tell."""
-        if self.busy:
-            return math.inf
-        doubtful = self.message is not None and self.message.in_doubt
-        return self.not_before if doubtful else max(self.due, self.not_before) if self.members else math.inf
+CLOSING: Final = 60.0
+"""Seconds that a digest of a storm waits with the ends of what it told of, for the others to end as well."""
 
 
 @dataclass(slots=True, eq=False)
 class _Round:
-    """One channel's lanes, and which are due when."""
+    """One channel's lanes: by group, by when they are due, and those that are due already, in order."""
 
+    gate: Gate
     lanes: dict[GroupKey, Lane] = field(default_factory=dict[GroupKey, Lane])
     heap: list[tuple[float, int, Lane]] = field(default_factory=list[tuple[float, int, Lane]])
-    busy: int = 0
+    ready: dict[Lane, None] = field(default_factory=dict[Lane, None])
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +51,14 @@ class Send:
 
     lane: Lane
     message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class More:
+    """There is more to do before the next attempt; the program may have its turn first."""
+
+
+MORE: Final = More()
 
 
 class Judge(Protocol):
@@ -103,12 +72,20 @@ class Judge(Protocol):
         """Take note that somebody is to be told of the alert now: from then on its ladder counts."""
         ...
 
-    def word(self, lane: Lane, parts: Iterable[Part], message_id: str, now: float) -> Notice:
-        """Put a message into words."""
+    def part(self, case: Case, channel: str, reason: Reason, now: float) -> Part:
+        """Put into words what there is to tell of one alert."""
+        ...
+
+    def word(self, lane: Lane, parts: tuple[Part, ...], message_id: str, now: float) -> Notice:
+        """Make a message of it."""
         ...
 
     def told(self, case: Case, channel: str, now: float) -> None:
         """Take note that an attempt to tell the channel about the alert is over: there may be more to tell."""
+        ...
+
+    def reconsider(self, cases: Iterable[Case]) -> None:
+        """Take note of the same, for many alerts, soon."""
         ...
 
     def record(self, case: Case, channel: str, reason: Reason, message_id: str | None, now: float) -> None:
@@ -119,6 +96,9 @@ class Judge(Protocol):
 class Outbox:
     """Lanes by channel and group. What waits is bounded by the alerts there are.
 
+    Where more lanes are due than the channel's rate lets through, one lane gathers what all of them have to tell, and tells
+    it in digests.
+
     Mutable: all of it, under the manager's lock. `new_id` and `luck` are the sources of message ids and of jitter; `ring` is
     called, from any thread, with the name of a channel that may have something to do.
     """
@@ -128,19 +108,53 @@ class Outbox:
         *,
         new_id: Callable[[], str],
         luck: Callable[[], float],
+        journal: Journal,
         backoff: Backoff | None = None,
     ) -> None:
         self.judge: Judge  # set by the dispatcher, which needs the outbox in turn
+        self.letters: Final = Letters()
         self._new_id = new_id
         self._luck = luck
+        self._journal = journal
         self.ring: Callable[[str], object] = lambda channel: None  # set by whoever makes the attempts
         self._backoff = backoff or Backoff()
         self._rounds: dict[str, _Round] = {}
+        self._strangers: list[Lane] = []  # of channels that were there before a restart, and may come yet
         self._pushes = 0  # keeps the heap from comparing lanes
 
-    def add(self, channel: str) -> None:
+    # -- channels ------------------------------------------------------------------------------------------------------
+
+    def add(self, channel: str, policy: ChannelPolicy, now: float) -> None:
         """Take a channel on."""
-        self._rounds[channel] = _Round()
+        self._rounds[channel] = _Round(Gate(policy, now))
+        strangers, self._strangers = self._strangers, []
+        for lane in strangers:
+            self.adopt(lane)
+
+    def gate(self, channel: str) -> Gate:
+        """Give the gate in front of a channel."""
+        return self._rounds[channel].gate
+
+    def gates(self) -> dict[str, Gate]:
+        """Give all of them by channel."""
+        return {channel: a_round.gate for channel, a_round in self._rounds.items()}
+
+    @property
+    def due(self) -> float:
+        """When a channel is to be noted as down next; infinity for never."""
+        gates = [a_round.gate for a_round in self._rounds.values()]
+        if any(gate.down and gate.down_at == math.inf for gate in gates):
+            return -math.inf
+        return min((gate.down_at for gate in gates if not gate.down), default=math.inf)
+
+    def turn(self, now: float) -> bool:
+        """Note which channels are down by now, and which are well again; whether any has changed."""
+        changed = [gate for gate in self.gates().values() if gate.down is not (gate.down_at <= now)]
+        for gate in changed:
+            gate.down = not gate.down
+        return bool(changed)
+
+    # -- lanes ---------------------------------------------------------------------------------------------------------
 
     def lanes(self) -> Iterator[Lane]:
         """Give every lane."""
@@ -149,7 +163,22 @@ class Outbox:
 
     def find(self, channel: str, key: GroupKey | None) -> Lane | None:
         """Give the lane of a group; None where nothing is told through it."""
-        return None if key is None else self._rounds[channel].lanes.get(key)
+        return None if key is None or channel not in self._rounds else self._rounds[channel].lanes.get(key)
+
+    def adopt(self, lane: Lane) -> None:
+        """Take on a lane that was there before a restart."""
+        lane.recorded = True
+        a_round = self._rounds.get(lane.channel)
+        if a_round is None:
+            self._strangers.append(lane)
+            return
+        a_round.lanes[lane.key] = lane
+        if lane.doubtful:
+            for part in lane.parts:
+                part.case.under_way.add(lane.channel)
+                lane.members[part.case] = None
+        self._queue(a_round, lane)
+        self._let_go(a_round, lane)
 
     # -- what there is to tell -----------------------------------------------------------------------------------------
 
@@ -168,6 +197,7 @@ class Outbox:
         severity = case.incident.severity if firing else None
         lane.group = lane.group.news(severity, now, all_resolved=not lane.firing)
         self._queue(a_round, lane)
+        self._journal.lane(lane)
         return lane
 
     def withdraw(self, case: Case, channel: str, key: GroupKey | None, *, moved: bool = False) -> None:
@@ -201,96 +231,192 @@ class Outbox:
         self.ring(lane.channel)
 
     def _let_go(self, a_round: _Round, lane: Lane) -> None:
-        if lane.message is not None and not (lane.members or lane.busy or lane.message.in_doubt):
+        if lane.message is not None and not (lane.members or lane.busy or lane.doubtful):
             lane.message, lane.parts = None, ()
-        if not (lane.members or lane.firing or lane.busy or lane.message):
-            a_round.lanes.pop(lane.key, None)
+        if not (lane.members or lane.firing or lane.busy or lane.message) and lane.key in a_round.lanes:
+            del a_round.lanes[lane.key]
+            a_round.ready.pop(lane, None)
+            lane.group = replace(lane.group, news_since=None, flushed_at=None)
+        self._journal.lane(lane)
 
     # -- attempts ------------------------------------------------------------------------------------------------------
 
     def next_in(self, channel: str, now: float) -> float | None:
-        """Give the seconds until the channel is to be told something; None where nothing waits, or enough is under way."""
+        """Give the seconds until the channel is to be told something; None where that depends on what is under way."""
         a_round = self._rounds[channel]
-        if a_round.busy >= AT_ONCE or not a_round.heap:
-            return None
-        return max(0.0, a_round.heap[0][0] - now)
+        at = now if a_round.ready else a_round.heap[0][0] if a_round.heap else math.inf
+        at = max(at, a_round.gate.opens_at(now))
+        return None if at == math.inf else max(0.0, at - now)
 
     def under_way(self, channel: str, now: float) -> bool:
-        """Whether an attempt is under way or due."""
+        """Whether an attempt is under way, or due and the channel fit to take it."""
         a_round = self._rounds[channel]
-        return bool(a_round.busy) or bool(a_round.heap and a_round.heap[0][0] <= now)
+        waits = bool(a_round.ready) or bool(a_round.heap and a_round.heap[0][0] <= now)
+        return bool(a_round.gate.busy) or (waits and not (a_round.gate.waits and a_round.gate.opens_at(now) > now))
 
-    def begin_next(self, channel: str, now: float) -> Send | None:
-        """Give the next attempt that is due, from now on under way; None where there is none, or enough are."""
+    def begin_next(self, channel: str, now: float) -> Send | More | None:
+        """Give the next attempt that is due, from now on under way; None where there is none, or it must wait."""
         a_round = self._rounds[channel]
-        while a_round.busy < AT_ONCE and a_round.heap and a_round.heap[0][0] <= now:
+        while a_round.gate.opens_at(now) <= now:
+            if not self._collect(a_round, now) or self._gather(a_round, now):
+                return MORE
+            lane = next(iter(a_round.ready), None)
+            if lane is None:
+                return None
+            if not self._draft(lane, now):
+                return MORE
+            del a_round.ready[lane]
+            message = self._message(lane, now)
+            if message is None:
+                self._queue(a_round, lane)  # where there is more than was asked about
+                self._let_go(a_round, lane)
+                continue
+            self._begin(a_round, lane, now)
+            return Send(lane, message)
+        return None
+
+    def _collect(self, a_round: _Round, now: float) -> bool:
+        """Put the lanes that are due among those that are ready, some at a time; whether that was all."""
+        for _ in range(PIECE):
+            if not a_round.heap or a_round.heap[0][0] > now:
+                return True
             at, _, lane = heapq.heappop(a_round.heap)
             if at != lane.queued_at:
                 continue
             lane.queued_at = math.inf
             if lane.next_at > now:
                 self._queue(a_round, lane)
-                continue
-            message = self._message(lane, now)
-            if message is None:
-                self._let_go(a_round, lane)
-                continue
-            lane.busy = True
-            a_round.busy += 1
-            for part in lane.parts:
-                part.case.under_way.add(channel)
-                part.case.ledger[channel] = attempting(part.case.ledger[channel], part.kind)
-            return Send(lane, message)
-        return None
+            else:
+                a_round.ready[lane] = None
+        return False
+
+    def _gather(self, a_round: _Round, now: float) -> bool:
+        """Where more lanes are ready than may be told, gather what they have to tell; whether there is more of them."""
+        if len(a_round.ready) <= a_round.gate.room(now) or len(a_round.ready) < 2:
+            return False
+        storm = next((lane for lane in a_round.ready if lane.gathers), None) or a_round.lanes.get(STORM)
+        sources = [lane for lane in a_round.ready if not (lane.gathers or lane.doubtful)]
+        if not sources or (len(sources) == 1 and storm is None):
+            return False
+        if storm is not None and (storm.busy or storm.draft is not None):
+            return False  # it tells, or is about to, what was gathered before
+        if storm is None:
+            storm = a_round.lanes[STORM] = Lane(sources[0].channel, STORM, Pace(interval=CLOSING), gathers=True)
+        for lane in sources[:PIECE]:
+            self._move(a_round, lane, storm, now)
+        if storm.members:
+            storm.group = replace(storm.group, news_since=now, urgent=True)
+            rest = [lane for lane in a_round.ready if lane is not storm]
+            a_round.ready = dict.fromkeys([storm, *rest])
+        return len(sources) > PIECE
+
+    def _move(self, a_round: _Round, lane: Lane, storm: Lane, now: float) -> None:
+        """Have all that one lane has to tell told by another."""
+        del a_round.ready[lane]
+        channel = lane.channel
+        for case in tuple(lane.members):
+            fires = case in lane.firing
+            self.withdraw(case, channel, lane.key, moved=True)
+            if channel in case.under_way:
+                continue  # considered when that is over
+            case.lanes[channel] = storm.key
+            storm.members[case] = None
+            if fires:
+                storm.firing[case] = None
+            severity = case.incident.severity if fires else None
+            storm.group = storm.group.news(severity, now, all_resolved=False)
+            self._journal.case(case)
+
+    def _draft(self, lane: Lane, now: float) -> bool:
+        """Ask about some of the lane's alerts; whether all were asked about."""
+        if lane.doubtful:
+            return True
+        draft = lane.draft
+        if draft is None:
+            cases = [case for case in lane.members if lane.channel not in case.under_way]
+            if len(cases) > AT_MOST:  # the gravest first
+                cases = sorted(cases, key=lambda case: -case.incident.severity.rank)
+            draft = lane.draft = Draft(deque(cases[:AT_MOST]), rest=len(cases) > AT_MOST)
+        draft.pieces += 1
+        for _ in range(PIECE):
+            if not draft.unasked:
+                break
+            self._ask(lane, draft, draft.unasked.popleft(), now)
+        if draft.unasked:
+            return False
+        if draft.pieces > 1:  # some have changed since
+            for case, part in tuple(draft.parts.items()):
+                if case not in lane.members:
+                    del draft.parts[case]
+                elif case.ledger[lane.channel].about is not part.incident or case.incident.number != part.incident.number:
+                    self._ask(lane, draft, case, now)
+        return True
+
+    def _ask(self, lane: Lane, draft: Draft, case: Case, now: float) -> None:
+        draft.parts.pop(case, None)
+        if case not in lane.members or lane.channel in case.under_way:
+            return  # another group tells it something, or may have; it is asked again when that is clear
+        reason = self.judge.ask(case, lane.channel, now)
+        case.ledger[lane.channel] = called(case.ledger[lane.channel], reason)
+        if reason.tells:
+            self.judge.call(case, now)
+            draft.parts[case] = self.judge.part(case, lane.channel, reason, now)
+        else:
+            self.judge.record(case, lane.channel, reason, None, now)
+            del lane.members[case]
+            self._journal.case(case)
 
     def _message(self, lane: Lane, now: float) -> Message | None:
         """Give the message to send: that which may have been heard, or else the truth of now."""
-        if lane.message is not None and lane.message.in_doubt:
+        if lane.doubtful:
             return lane.message
-        parts: list[Part] = []
-        for case in tuple(lane.members):
-            if lane.channel in case.under_way:
-                continue  # another group tells it something, or may have; it is asked again when that is clear
-            reason = self.judge.ask(case, lane.channel, now)
-            entry = case.ledger[lane.channel]
-            case.ledger[lane.channel] = called(entry, reason)
-            if reason.tells:
-                self.judge.call(case, now)
-                parts.append(Part(case, entry.about, KIND_OF[reason], reason))
-            else:
-                self.judge.record(case, lane.channel, reason, None, now)
-                del lane.members[case]
-        self._compose(lane, tuple(parts), now)
-        return lane.message
-
-    def _compose(self, lane: Lane, parts: tuple[Part, ...], now: float) -> None:
+        assert lane.draft is not None
+        parts, rest, lane.draft = tuple(lane.draft.parts.values()), lane.draft.rest, None
         if not parts:
             lane.message, lane.parts = None, ()
-            lane.group = replace(lane.group, news_since=None, urgent=False)
+            if not rest:
+                lane.group = replace(lane.group, news_since=None, urgent=False)
         elif lane.message is None or [part.truth for part in lane.parts] != [part.truth for part in parts]:
             message_id = self._new_id()
             lane.message = Message(self.judge.word(lane, parts, message_id, now), born_at=now)
             lane.parts = parts
             for part in parts:
                 self.judge.record(part.case, lane.channel, part.reason, message_id, now)
+        return lane.message
+
+    def _begin(self, a_round: _Round, lane: Lane, now: float) -> None:
+        lane.busy = True
+        a_round.gate.enter(now)
+        for part in lane.parts:
+            case = part.case
+            case.under_way.add(lane.channel)
+            case.ledger[lane.channel] = attempting(case.ledger[lane.channel], part.kind)
+            self._journal.case(case)
+        self._journal.lane(lane)
 
     def settle(self, send: Send, outcome: Outcome, now: float) -> Verdict:
         """Take note of what came of an attempt, and say what becomes of the message."""
         verdict = after_attempt(send.message, outcome, now, backoff=self._backoff, luck=self._luck())
         lane, channel = send.lane, send.lane.channel
-        for part in lane.parts:
+        parts = lane.parts
+        for part in parts:
             case = part.case
             case.ledger[channel] = _after(case, channel, part, verdict, now)
             if not (isinstance(verdict, TryAgain) and verdict.message.in_doubt):
                 case.under_way.discard(channel)
-        parts = lane.parts
+            self._journal.case(case)
         if isinstance(verdict, TryAgain):
             lane.message, lane.not_before = verdict.message, verdict.at
         else:
+            if isinstance(verdict, GivenUp):
+                self._bury(lane, verdict, now)
             self._close(lane, now)
-        self._end_attempt(lane)
-        for part in parts:
-            self.judge.told(part.case, channel, now)
+        self._end_attempt(lane, outcome, now)
+        if len(parts) > PIECE:
+            self.judge.reconsider([part.case for part in parts])
+        else:
+            for part in parts:
+                self.judge.told(part.case, channel, now)
         return verdict
 
     def _close(self, lane: Lane, now: float) -> None:
@@ -300,26 +426,56 @@ class Outbox:
             if not part.case.incident.active or part.reason is Reason.REROUTED:
                 lane.firing.pop(part.case, None)
         lane.message, lane.parts, lane.not_before = None, (), -math.inf
-        severities = [case.incident.severity for case in lane.firing if case not in lane.members]
-        lane.group = lane.group.flushed(max(severities, key=lambda one: one.rank, default=None), now)
-        for case in lane.members:
-            severity = case.incident.severity if case in lane.firing else None
-            lane.group = lane.group.news(severity, now, all_resolved=not lane.firing)
+        told = [case.incident.severity for case in lane.firing if case not in lane.members]
+        lane.group = lane.group.flushed(max(told, key=lambda one: one.rank, default=None), now)
+        if lane.members:
+            fires = [case.incident.severity for case in lane.members if case in lane.firing]
+            gravest = max(fires, key=lambda one: one.rank, default=None)
+            lane.group = lane.group.news(gravest, now, all_resolved=not lane.firing)
+            if lane.gathers and fires:
+                lane.group = replace(lane.group, urgent=True)  # only ends wait for others
 
     def interrupt(self, send: Send, now: float) -> None:
         """Take note that an attempt was cancelled: the channel may have heard it."""
         lane = send.lane
         lane.message = replace(send.message, attempts=send.message.attempts + 1, in_doubt=True)
         lane.not_before = now
-        self._end_attempt(lane)
+        self._end_attempt(lane, None, now)
 
-    def _end_attempt(self, lane: Lane) -> None:
+    def _end_attempt(self, lane: Lane, outcome: Outcome | None, now: float) -> None:
         a_round = self._rounds[lane.channel]
         lane.busy = False
-        a_round.busy -= 1
+        a_round.gate.leave(outcome, now)
         self._queue(a_round, lane)
         self._let_go(a_round, lane)
         self.ring(lane.channel)  # a place is free
+
+    # -- dead letters --------------------------------------------------------------------------------------------------
+
+    def _bury(self, lane: Lane, verdict: GivenUp, now: float) -> None:
+        """Keep a message that was given up; a repeat told nothing new."""
+        if all(part.kind is NoticeKind.REPEAT for part in lane.parts):
+            return
+        alerts = tuple(part.case.key.id for part in lane.parts)
+        letter = Letter(verdict.message.notice, lane.channel, now, alerts, verdict.why, verdict.message.attempts)
+        dropped = self.letters.add(letter)
+        self._journal.letter(letter)
+        if dropped is not None:
+            self._journal.forget(Kind.LETTER, dropped.id)
+
+    def discard(self, letter_id: str) -> Letter | None:
+        """Take a dead letter away, and give it; None where there is none."""
+        letter = self.letters.take(letter_id)
+        if letter is not None:
+            self._journal.forget(Kind.LETTER, letter_id)
+        return letter
+
+    @staticmethod
+    def reopen(case: Case, channel: str) -> None:
+        """Have the channel told of the alert as if it had never been given up."""
+        entry = case.ledger.get(channel)
+        if entry is not None:
+            case.ledger[channel] = reopened(entry)
 
 
 def _after(the: Case, channel: str, part: Part, verdict: Verdict, now: float) -> LedgerEntry:

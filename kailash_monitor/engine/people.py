@@ -1,6 +1,9 @@
 """People: what they say about alerts, and what they are shown of them."""
 
+import math
+from collections import Counter
 from collections.abc import Callable, Generator
+from itertools import islice
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -9,10 +12,11 @@ from kailash_monitor.alerting.incident import State
 from kailash_monitor.alerting.ledger import Heard
 from kailash_monitor.alerting.silence import NEXT_INCIDENT_LIMIT, Acknowledgement, Silence
 from kailash_monitor.clock import Clock
+from kailash_monitor.delivery.breaker import BreakerState
 from kailash_monitor.engine.book import Case
 from kailash_monitor.engine.core import Core
 from kailash_monitor.engine.explanation import ChannelStory, Explanation
-from kailash_monitor.engine.status import Delivery, SilenceStatus
+from kailash_monitor.engine.status import ChannelStatus, DeadLetter, Delivery, SilenceStatus, Waiting
 from kailash_monitor.engine.wording import alert_of, wall_time
 from kailash_monitor.errors import ConfigurationError
 from kailash_monitor.model.alert import Alert, AlertStatus
@@ -24,6 +28,9 @@ __all__ = ["OpenSilence", "People"]
 LONGEST: Final = "24h"
 """How long a silence lasts that nobody ends: what is forgotten must not hide the trouble of tomorrow."""
 
+
+SHOWN: Final = 100
+"""Alerts that are named of what waits for one channel and group."""
 
 LONGEST_AHEAD: Final = 10 * 365 * 86_400.0
 """Seconds. Beyond that, no calendar shows when it ends, and nobody who made it will remember."""
@@ -187,6 +194,82 @@ class People:
         if case.acknowledged:
             return AlertStatus.ACKNOWLEDGED
         return AlertStatus.FIRING if incident.active else AlertStatus.PENDING
+
+    def waiting(self) -> list[Waiting]:
+        """Give what waits to be told."""
+        now = self._clock.now()
+        offset = self._clock.wall() - now
+        gates = self._core.outbox.gates()
+        return [
+            Waiting(
+                channel=lane.channel,
+                group=str(lane.key),
+                kinds=tuple(dict.fromkeys(part.kind.value for part in lane.parts)),
+                alert_ids=tuple(case.key.id for case in islice(lane.members, SHOWN)),
+                due=None if lane.busy or lane.next_at == math.inf else wall_time(max(lane.next_at, now), offset),
+                attempts=0 if lane.message is None else lane.message.attempts,
+                in_doubt=lane.doubtful,
+                why=gates[lane.channel].why,
+            )
+            for lane in self._core.outbox.lanes()
+            if lane.members or lane.message is not None
+        ]
+
+    def channels(self) -> list[ChannelStatus]:
+        """Give how the channels are doing."""
+        now = self._clock.now()
+        offset = self._clock.wall() - now
+        waiting = Counter[str]()
+        for lane in self._core.outbox.lanes():
+            waiting[lane.channel] += len(lane.members)
+        return [
+            ChannelStatus(
+                name=name,
+                state="ok"
+                if gate.failing_since is None
+                else "failing"
+                if gate.state(now) is BreakerState.CLOSED
+                else "open",
+                since=None if gate.failing_since is None else wall_time(gate.failing_since, offset),
+                why=gate.why,
+                delivered=gate.delivered,
+                failed=gate.failed,
+                waiting=waiting[name],
+            )
+            for name, gate in self._core.outbox.gates().items()
+        ]
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """Give the messages that were given up."""
+        offset = self._clock.wall() - self._clock.now()
+        return [
+            DeadLetter(
+                id=letter.id,
+                channel=letter.channel,
+                at=wall_time(letter.at, offset),
+                notice=letter.notice,
+                why=letter.why,
+                attempts=letter.attempts,
+            )
+            for letter in self._core.outbox.letters
+        ]
+
+    def resend(self, letter_id: str) -> bool:
+        """Have told anew what a dead letter told of, as it is now; whether there was one."""
+        with self._core.lock:
+            letter = self._core.outbox.discard(letter_id)
+            if letter is None:
+                return False
+            cases = [case for alert_id in letter.alerts if (case := self._book.find(alert_id)) is not None]
+            for case in cases:
+                self._core.outbox.reopen(case, letter.channel)
+            self._dispatcher.reconsider(cases)
+            return True
+
+    def discard(self, letter_id: str) -> bool:
+        """Take a dead letter away; whether there was one."""
+        with self._core.lock:
+            return self._core.outbox.discard(letter_id) is not None
 
     def explain(self, alert_id: str, deliveries: list[Delivery]) -> Explanation | None:
         """Say how an alert stands and why each channel was told or not; None where it is not known."""

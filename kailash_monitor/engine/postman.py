@@ -13,10 +13,12 @@ from kailash_monitor.channels.text import one_line
 from kailash_monitor.clock import Clock
 from kailash_monitor.delivery.message import Done, GivenUp, Message, TryAgain, Verdict
 from kailash_monitor.delivery.outcome import Outcome
+from kailash_monitor.engine.archivist import Archivist
 from kailash_monitor.engine.attempt import attempt
 from kailash_monitor.engine.core import Core
 from kailash_monitor.engine.daemon import DaemonCalls
-from kailash_monitor.engine.outbox import AT_ONCE, Send
+from kailash_monitor.engine.gate import AT_ONCE
+from kailash_monitor.engine.outbox import More, Send
 from kailash_monitor.engine.status import Delivery
 from kailash_monitor.engine.task_group import TaskGroup
 from kailash_monitor.engine.wakeup import Bell, call_on
@@ -46,10 +48,11 @@ class Postman:
     Mutable: the rounds and `deliveries`; `run` belongs to one loop at a time.
     """
 
-    def __init__(self, clock: Clock, core: Core) -> None:
+    def __init__(self, clock: Clock, core: Core, archivist: Archivist) -> None:
         self.deliveries: deque[Delivery] = deque(maxlen=REMEMBERED)
         self._clock = clock
         self._core = core
+        self._archivist = archivist
         core.outbox.ring = self.ring
         self._rounds: dict[str, _Round] = {}
         self._under_way: dict[int, Send] = {}  # by identity
@@ -99,13 +102,16 @@ class Postman:
             async with TaskGroup() as attempts:
                 while True:
                     while (send := self._begin(a_round)) is not None:
-                        attempts.create_task(self._deliver(a_round, send))
+                        if isinstance(send, Send):
+                            attempts.create_task(self._deliver(a_round, send))
+                        else:
+                            await asyncio.sleep(0)
                     await a_round.bell.wait(self._delay(a_round))
 
-    def _begin(self, a_round: _Round) -> Send | None:
+    def _begin(self, a_round: _Round) -> Send | More | None:
         with self._core.lock:
             send = self._core.outbox.begin_next(a_round.name, self._clock.now())
-            if send is not None:
+            if isinstance(send, Send):
                 self._under_way[id(send)] = send
             return send
 
@@ -122,6 +128,7 @@ class Postman:
     async def _deliver(self, a_round: _Round, send: Send) -> None:
         outcome: Outcome | None = None
         try:
+            await self._archivist.kept()
             outcome = await attempt(a_round.channel, send.message.notice, a_round.threads)
         finally:
             if outcome is None:
@@ -139,15 +146,20 @@ class Postman:
         at = datetime.fromtimestamp(self._clock.wall(), UTC)
         tried, alert = message.attempts + 1, message.notice.alert
         what = (channel, message.notice.kind.value, one_line(alert.id))
+        own = self._core.registry.self_metrics
         match verdict:
             case Done():
                 outcome, why = "delivered", ""
+                own.delivered.inc(channel)
             case TryAgain(why=why):
                 outcome = "retry"
+                own.attempts_failed.inc(channel)
                 if tried == 1:
                     _logger.warning("channel %r could not take %s of %s: %s; trying again", *what, one_line(why))
             case GivenUp(why=why):
                 outcome = "given up"
+                own.attempts_failed.inc(channel)
+                own.given_up.inc(channel)
                 _logger.error("channel %r was not told %s of %s: %s", *what, one_line(why))
         self.deliveries.append(
             Delivery(at=at, channel=channel, notice=message.notice, outcome=outcome, attempt=tried, why=why)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from kailash_monitor.alerting.incident import Incident, State
-from kailash_monitor.alerting.trouble import BLIND
+from kailash_monitor.alerting.trouble import OWN
 from kailash_monitor.channels.text import one_line
 from kailash_monitor.engine.agenda import Turn
 from kailash_monitor.engine.sighting import ASKED, Sighting
@@ -52,10 +52,8 @@ class RuleBook:
 
     def _check(self, rule: AlertRule, collectors: Mapping[str, MetricsCollector]) -> None:
         where = f"rule {rule.name!r}"
-        if rule.name == BLIND:
-            raise RuleError(
-                where, field="name", seen="the name of the alerts about unknown data", expected="give it another name"
-            )
+        if rule.name in OWN:
+            raise RuleError(where, field="name", seen="a name of the toolkit's own alerts", expected="give it another name")
         for name, collector in collectors.items():
             for metric_name in rule.metrics if rule.collector in (None, name) else ():
                 metric = collector.get_metric(metric_name)

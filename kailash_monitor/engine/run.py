@@ -18,13 +18,15 @@ _at_work: Final[set[asyncio.Task[None]]] = set()
 class Run:
     """From start to end. `up` and `ended` are done when it works, and when it is over; both can be waited for anywhere.
 
-    Mutable: `stopping` is set by whoever stops it, from any thread; the rest by its own task.
+    Mutable: `stopping` and `drain` (seconds for messages under way) are set by whoever stops it, from any thread; the rest
+    by its own task.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, after: "Run | None" = None) -> None:
         self.loop = loop
         self._after = after
         self.stopping = False
+        self.drain: float | None = None
         self.stop_now = asyncio.Event()
         self.up: Future[None] = Future()
         self.ended: Future[None] = Future()

@@ -7,7 +7,7 @@ from kailash_monitor.alerting.silence import SilenceState
 from kailash_monitor.model.notice import Notice, NoticeKind
 from kailash_monitor.rules import AlertRule
 
-__all__ = ["Delivery", "Health", "RuleStatus", "SilenceStatus", "Untold"]
+__all__ = ["ChannelStatus", "DeadLetter", "Delivery", "Health", "RuleStatus", "SilenceStatus", "Untold", "Waiting"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +61,53 @@ class SilenceStatus:
     until_resolved: bool
     author: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """What one channel is to be told of one group: kinds of news and ids of alerts, at most a hundred of them.
+
+    `due` is when the next attempt is, None while one is under way. `attempts` were made; `in_doubt` where one of them may
+    have been heard. `why` is what the channel said last, where it fails.
+    """
+
+    channel: str
+    group: str
+    kinds: tuple[str, ...]
+    alert_ids: tuple[str, ...]
+    due: datetime | None
+    attempts: int
+    in_doubt: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A message that was given up, and why, after so many attempts."""
+
+    id: str
+    channel: str
+    at: datetime
+    notice: Notice
+    why: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelStatus:
+    """How one channel is doing.
+
+    `state` is "ok", "failing" (the last attempts failed) or "open" (so many that it is left alone for a while), `since` when
+    that began. `delivered` and `failed` count attempts since the start; `waiting` alerts it is to be told of.
+    """
+
+    name: str
+    state: str
+    since: datetime | None
+    why: str
+    delivered: int
+    failed: int
+    waiting: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

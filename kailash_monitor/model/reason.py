@@ -19,12 +19,16 @@ class Reason(Enum):
     """Nobody acknowledged it for so long that the channel's rung of the ladder is reached."""
     REPEAT_DUE = "repeat_due"
     """It still fires and `notification_interval` has passed since the channel was last told."""
+    KEPT_ALIVE = "kept_alive"
+    """It still fires, and the other side forgets what it is not told again: whatever people did about it."""
     RESOLVED = "resolved"
     """It is over, and the channel was told, or may have been told, that it fires."""
     RULE_REMOVED = "rule_removed"
     """The same, since its rule was removed or disabled."""
     SERIES_REMOVED = "series_removed"
     """The same, since its series were removed on purpose."""
+    STALE_STORE = "stale_store"
+    """The same, since nobody could judge it for a day: the program was down, or its metric never came back."""
     REROUTED = "rerouted"
     """It fires still, but no route leads to this channel any more, which was told that it fires: for it, it is over."""
     MISSED = "missed"
@@ -68,9 +72,11 @@ KIND_OF: Final = {
     Reason.RAISED: NoticeKind.FIRING,
     Reason.ESCALATED: NoticeKind.FIRING,
     Reason.REPEAT_DUE: NoticeKind.REPEAT,
+    Reason.KEPT_ALIVE: NoticeKind.REPEAT,
     Reason.RESOLVED: NoticeKind.RESOLVED,
     Reason.RULE_REMOVED: NoticeKind.RESOLVED,
     Reason.SERIES_REMOVED: NoticeKind.RESOLVED,
+    Reason.STALE_STORE: NoticeKind.RESOLVED,
     Reason.REROUTED: NoticeKind.RESOLVED,
     Reason.MISSED: NoticeKind.MISSED,
     Reason.FLAPPING: NoticeKind.FLAPPING,

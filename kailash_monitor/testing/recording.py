@@ -12,8 +12,12 @@ __all__ = ["RecordingChannel"]
 class RecordingChannel(DeliveringChannel):
     """Takes every notice and keeps it in `notices`, in order.
 
+    It takes them as fast as they come.
+
     `answer(notice)` may decide otherwise: give an outcome, None for taken, or raise. `attempts` counts every try.
     """
+
+    rate = (1e6, 1_000_000)
 
     def __init__(self, name: str | None = None, answer: Callable[[Notice], Outcome | None] | None = None) -> None:
         self.name = name

@@ -12,8 +12,10 @@ It drives the very code that an AlertManager runs on an event loop, without one.
 
 import heapq
 import itertools
+import math
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from kailash_monitor.alerting.audit import Decision, Entry, Remark
@@ -23,11 +25,15 @@ from kailash_monitor.channels import NotificationChannel
 from kailash_monitor.delivery.outcome import Delivered, Outcome, Retry
 from kailash_monitor.engine.attempt import attempt_now
 from kailash_monitor.engine.manager import AlertManager
-from kailash_monitor.engine.outbox import Send
+from kailash_monitor.engine.outbox import More, Send
+from kailash_monitor.engine.records import Pen
+from kailash_monitor.engine.restored import read_store
+from kailash_monitor.engine.rings import ring_changes, rings_in
 from kailash_monitor.metrics import MetricsCollector, MetricsRegistry
 from kailash_monitor.model.durations import Duration, format_duration, parse_duration
 from kailash_monitor.model.notice import Notice
 from kailash_monitor.rules import AlertRule
+from kailash_monitor.storage import MemoryStore
 from kailash_monitor.testing.clocks import EPOCH, ManualClock
 from kailash_monitor.testing.recording import RecordingChannel
 
@@ -58,6 +64,7 @@ class Simulator:
     `channels` are channels, or names of channels that take everything and remember it. `wall` is the Unix time at which it
     begins, for mute times. Nothing happens but in `advance` and `run`. Channels and readings of rules must answer without
     waiting: they may be coroutine functions that await nothing; `takes` gives the seconds that attempts of a channel last.
+    `with_store` has it keep what a restart must find.
 
     `manager` has all there is to say and to see; `timeline` is what happened, oldest first.
     """
@@ -71,41 +78,99 @@ class Simulator:
         wall: float = EPOCH,
         takes: Mapping[str, float] | None = None,
         luck: float = 0.5,
+        with_store: bool = False,
     ) -> None:
         self.clock: Final = ManualClock(epoch=wall)
-        self.registry: Final = MetricsRegistry(clock=self.clock)
-        self.registry.collector(DEFAULT_COLLECTOR)
-        ids = itertools.count(1)
-        self.manager: Final = AlertManager(self.registry, new_id=lambda: f"id-{next(ids)}", luck=lambda: luck)
         self.timeline: Final[list[Entry | Attempt]] = []
         self.channels: Final[dict[str, NotificationChannel]] = {}
         self._takes = dict(takes or {})
         self._todo: list[tuple[float, int, Callable[[], object]]] = []
         self._order = itertools.count()
+        self._ids = itertools.count(1)
+        self._luck = luck
+        self._routes, self._inhibitions = routes, tuple(inhibitions)
+        self._policies: dict[str, dict[str, Any]] = {}
+        self._store = MemoryStore()
+        self._store.open()
+        self._dying: list[Callable[[], object]] = []  # what ends with the program: answers that it waits for
+        self._with_store = with_store
+        self._pen = Pen()
+        self._begin()
+        for channel in channels:
+            self.add_channel(channel)
+        self._set_routing()
+        for rule in rules:
+            self.manager.add_rule(rule)
+
+    def _begin(self) -> None:
+        """Begin as a program does, with no metrics and nothing known but what is in the store."""
+        self.registry = MetricsRegistry(clock=self.clock)
+        self.registry.collector(DEFAULT_COLLECTOR)
+        self.manager = AlertManager(self.registry, new_id=lambda: f"id-{next(self._ids)}", luck=lambda: self._luck)
         self._core = self.manager.core
         self._rung: set[str] = set()  # channels that may have something to do
         self._core.outbox.ring = self._rung.add
         self._core.dispatcher.audit.listen(self.timeline.append)
-        for channel in channels:
-            self.add_channel(channel)
-        if routes is not None:
-            self.manager.set_routes(routes)
-        self.manager.set_inhibitions(inhibitions)
-        for rule in rules:
-            self.manager.add_rule(rule)
+        self._core.journal.kept = self._with_store
+
+    def _set_routing(self) -> None:
+        if self._routes is not None:
+            self.manager.set_routes(self._routes)
+        self.manager.set_inhibitions(self._inhibitions)
 
     def __repr__(self) -> str:
         return f"<Simulator at {format_duration(self.clock.time)}, {len(self.timeline)} entries>"
 
     # -- what happens --------------------------------------------------------------------------------------------------
 
-    def add_channel(self, channel: NotificationChannel | str) -> None:
-        """Take a channel on."""
+    def add_channel(self, channel: NotificationChannel | str, **policy: Any) -> None:  # Any: the manager's parameters
+        """Take a channel on; `policy` is as for `add_notification_channel`."""
         known = set(self.channels)
-        self.manager.add_notification_channel(RecordingChannel(channel) if isinstance(channel, str) else channel)
+        given = RecordingChannel(channel) if isinstance(channel, str) else channel
+        self.manager.add_notification_channel(given, **policy)
         for name, added in self.manager.channels_by_name().items():
             if name not in known:
-                self.channels[name] = added
+                self.channels[name], self._policies[name] = added, policy
+
+    def restart(self, *, down: Duration = 0, killed: bool = False, checkpoint: bool = True) -> None:
+        """End the program and begin it anew after `down`: with the rules, channels and routes it has, and its store.
+
+        `killed` is as with kill -9: what was not in the store is lost, and attempts under way are in doubt. A `checkpoint`
+        of the history of metrics is made at a stop, and else each minute; here, where it is asked for.
+        """
+        if not self._with_store:
+            raise RuntimeError("this program has no store to begin from: Simulator(…, with_store=True)")
+        rules = self.manager.rules
+        if not killed:
+            self._keep(everything=True)
+        if checkpoint:
+            self._store.commit([change for change in ring_changes(self.registry, -math.inf) if change is not None])
+        self._todo = [todo for todo in self._todo if todo[2] not in self._dying]
+        heapq.heapify(self._todo)
+        self._dying.clear()
+        self.clock.time += parse_duration(down)
+        self._begin()
+        for name, channel in self.channels.items():
+            self.manager.add_notification_channel(channel, **self._policies[name])
+        self._set_routing()
+        for rule in rules.values():
+            self.manager.add_rule(rule)
+        offset = self.clock.wall() - self.clock.now()
+        for _ in self._core.restore(read_store(self._store, offset)):
+            pass
+        self.registry.restore(rings_in(self._store, offset, self.clock.now()))
+        self._core.journal.kept = True
+        self._core.keep_all()
+        self._core.begin()
+
+    def _keep(self, *, everything: bool = False) -> None:
+        """Put into the store what has changed."""
+        journal = self._core.journal
+        if everything:
+            self._core.keep_all()
+        while journal:
+            page = journal.take(self._pen, self.clock.wall() - self.clock.now(), 1_000)
+            self._store.commit(page.changes())
 
     def collector(self, name: str = DEFAULT_COLLECTOR) -> MetricsCollector:
         """Give the collector called so."""
@@ -158,6 +223,7 @@ class Simulator:
             for _ in self._core.work():
                 pass
             if not (self._ask() or self._deliver()):
+                self._keep()
                 return
 
     def _due(self) -> float:
@@ -186,7 +252,9 @@ class Simulator:
         for name in sorted(self._rung):
             while (send := self._core.outbox.begin_next(name, self.clock.time)) is not None:
                 any_begun = True
-                self._attempt(name, self.channels[name], send)
+                if not isinstance(send, More):
+                    self._keep()
+                    self._attempt(name, self.channels[name], send)
             if self._core.outbox.next_in(name, self.clock.time) is None:
                 self._rung.discard(name)
         return any_begun
@@ -198,7 +266,10 @@ class Simulator:
             outcome = Retry(f"raised {type(error).__name__}", in_doubt=True, attempts=3)
         takes = self._takes.get(name, 0.0)
         if takes:
-            self.at(self.clock.time + takes, self._settle, name, send, outcome)
+            answer = partial(self._settle, name, send, outcome)
+            self._dying.append(answer)  # with the program
+            self._todo.append((self.clock.time + takes, next(self._order), answer))
+            heapq.heapify(self._todo)
         else:
             self._settle(name, send, outcome)
 

@@ -1,0 +1,196 @@
+"""A restart: what was there before is there again, and nothing resolves or fires because the process began anew."""
+
+import pytest
+
+from kailash_monitor.delivery.outcome import Outcome, Rejected, Retry
+from kailash_monitor.model.notice import Notice
+from kailash_monitor.rules import AlertRule
+from kailash_monitor.testing import RecordingChannel, Simulator
+
+BOTH = pytest.mark.parametrize("killed", [False, True], ids=["stopped", "killed"])
+
+
+def busy(**changes: object) -> AlertRule:
+    given = {"condition": "> 5", "notification_interval": 0, **changes}
+    return AlertRule("busy", "Too much waits", "warning", "queue", **given)  # type: ignore[arg-type]
+
+
+@BOTH
+def test_what_fires_goes_on_firing_and_is_resolved_once(killed: bool) -> None:
+    sim = Simulator(busy(), with_store=True)
+    sim.set("queue", 9)
+    sim.advance("1m")
+    sim.restart(down="10m", killed=killed)
+    sim.advance("5m")
+    assert sim.told() == ["firing"]
+    (alert,) = sim.manager.get_active_alerts()
+    assert (alert.id, alert.incident, alert.value) == ("busy_app", 1, 9.0)
+    sim.set("queue", 1)
+    sim.advance("1m")
+    assert sim.told() == ["firing", "resolved"]
+    assert sim.notices()[1].alert.fired_at == sim.notices()[0].alert.fired_at
+
+
+@BOTH
+def test_an_end_during_the_downtime_is_told_after_it(killed: bool) -> None:
+    sim = Simulator(busy(), with_store=True)
+    sim.set("queue", 9)
+    sim.advance("1m")
+    sim.restart(down="10m", killed=killed)
+    sim.set("queue", 1)
+    sim.advance("1m")
+    assert sim.told() == ["firing", "resolved"]
+
+
+@BOTH
+def test_a_hold_does_not_count_the_downtime_and_keeps_what_it_had(killed: bool) -> None:
+    sim = Simulator(busy(hold="5m"), with_store=True)
+    sim.set("queue", 9)
+    sim.advance("3m")
+    if killed:
+        sim.manager.core.keep_all()  # as each minute
+        sim._keep()
+    sim.restart(down="1h", killed=killed)
+    sim.set("queue", 9)
+    sim.advance("110s")
+    assert sim.told() == []
+    sim.advance("30s")
+    assert sim.told() == ["firing"]
+
+
+def test_a_restored_gauge_that_nobody_has_set_yet_resolves_nothing_whatever_missing_means() -> None:
+    for no_data in ("keep", "ok", "alert"):
+        sim = Simulator(busy(no_data=no_data), with_store=True)
+        sim.set("queue", 9)
+        sim.advance("1m")
+        sim.set("queue", 1)  # the checkpoint has it, the judgement has not
+        sim.set("queue", 9)
+        sim.restart(down="1m")
+        sim.advance("30m")
+        assert sim.told() == ["firing"], no_data
+        assert [alert.id for alert in sim.manager.get_active_alerts()] == ["busy_app"]
+
+
+def test_a_counter_whose_window_the_downtime_cut_does_not_resolve_before_it_is_covered_again() -> None:
+    sim = Simulator(busy(condition="increase > 5", time_window="5m"), with_store=True)
+    sim.inc("queue", 9)
+    sim.advance("10s")
+    assert sim.told() == ["firing"]
+    sim.restart(down="1m")
+    sim.inc("queue", 0)
+    sim.advance("4m")
+    assert sim.told() == ["firing"]
+    sim.advance("2m")
+    assert sim.told() == ["firing", "resolved"]
+
+
+def test_a_counter_proves_more_than_by_what_it_counted_before_the_restart() -> None:
+    sim = Simulator(busy(condition="increase > 5", time_window="5m"), with_store=True)
+    sim.inc("queue", 4)
+    sim.advance("10s")
+    sim.restart(down="1m")
+    sim.inc("queue", 3)
+    sim.advance("10s")
+    assert sim.told() == ["firing"]
+
+
+@BOTH
+def test_an_attempt_that_was_under_way_is_repeated_with_the_same_id_and_content(killed: bool) -> None:
+    sim = Simulator(busy(), with_store=True, takes={"ops": 5.0})
+    sim.set("queue", 9)
+    sim.advance("1s")
+    sim.restart(down="1m", killed=killed)
+    sim.set("queue", 20)
+    sim.advance("1m")
+    (notice,) = sim.notices()
+    assert (notice.id, notice.alert.value) == ("id-1", 9.0)
+    sim.set("queue", 1)
+    sim.advance("1m")
+    assert sim.told() == ["firing", "resolved"]
+
+
+def test_what_a_channel_could_not_take_is_told_after_the_restart_as_what_is_true_then() -> None:
+    down = True
+
+    def answer(_: Notice) -> Outcome | None:
+        return Retry("down") if down else None
+
+    sim = Simulator(busy(), channels=[RecordingChannel("ops", answer)], with_store=True)
+    for length in (9, 1, 9, 1):
+        sim.set("queue", length)
+        sim.advance("1m")
+    sim.restart(down="1m", killed=True)
+    down = False
+    sim.set("queue", 1)
+    sim.advance("2m")
+    (notice,) = sim.notices()
+    assert (notice.kind.value, notice.extra["missed"]) == ("missed", 2)
+
+
+@BOTH
+def test_silences_and_acknowledgements_are_there_again(killed: bool) -> None:
+    sim = Simulator(busy(notification_interval="5m"), with_store=True)
+    sim.manager.silence(alertname="other", duration="2h", author="ann", reason="why")
+    sim.set("queue", 9)
+    sim.advance("1m")
+    sim.manager.acknowledge_alert("busy_app", author="bob")
+    sim.run()
+    sim._keep()
+    sim.restart(down="10m", killed=killed)
+    sim.set("queue", 9)
+    sim.advance("30m")
+    assert sim.told() == ["firing"]
+    (silence,) = sim.manager.silences()
+    assert (silence.matchers, silence.author, silence.reason, silence.state.value) == (
+        'alertname="other"', "ann", "why", "active",
+    )  # fmt: skip
+    explanation = sim.manager.explain("busy_app")
+    assert explanation is not None
+    assert explanation.acknowledged_by == "bob"
+
+
+def test_a_rule_that_did_not_come_back_ends_its_alerts_after_a_minute() -> None:
+    sim = Simulator(busy(), with_store=True)
+    sim.set("queue", 9)
+    sim.advance("1m")
+    sim.manager.core.rulebook.rules.clear()  # as a program whose source was edited
+    sim.restart(down="1m")
+    other = AlertRule("other", "", "info", "else", "> 5")
+    sim.manager.add_rule(other)
+    sim.advance("30s")
+    assert sim.told() == ["firing"]
+    sim.advance("2m")
+    assert sim.told() == ["firing", "resolved"]
+    assert sim.notices()[1].extra["reason"] == "rule_removed"
+
+
+def test_what_nobody_could_judge_for_a_day_is_closed_and_says_so() -> None:
+    sim = Simulator(busy(), with_store=True)
+    sim.set("queue", 9)
+    sim.advance("1m")
+    sim.restart(down="25h")
+    sim.advance("1s")
+    assert sim.told() == ["firing", "resolved"]
+    assert sim.notices()[1].extra["reason"] == "stale_store"
+
+
+def test_a_dead_letter_survives_and_resending_it_tells_the_present_truth() -> None:
+    refuses = True
+
+    def answer(_: Notice) -> Outcome | None:
+        return Rejected("HTTP 400") if refuses else None
+
+    sim = Simulator(busy(), channels=[RecordingChannel("ops", answer)], with_store=True)
+    sim.set("queue", 9)
+    sim.advance("1m")
+    sim.restart(down="1m", killed=True)
+    (letter,) = sim.manager.dead_letters()
+    assert (letter.channel, letter.why, letter.notice.alert.value) == ("ops", "HTTP 400", 9.0)
+    refuses = False
+    sim.set("queue", 11)
+    sim.advance("1m")
+    assert sim.told() == []
+    sim.manager.resend(letter.id)
+    sim.advance("1s")
+    assert [(notice.kind.value, notice.alert.value) for notice in sim.notices()] == [("firing", 11.0)]
+    assert sim.manager.dead_letters() == []
