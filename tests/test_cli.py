@@ -34,6 +34,12 @@ COMMAND = [sys.executable, "-c", "from kailash_monitor.cli import main; main()"]
 EXAMPLE = Path(__file__).parent.parent / "examples" / "monitor.yaml"
 
 
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a program writes for other commands goes into a folder of this test alone."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
 def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=30, **options)  # type: ignore[call-overload,no-any-return]
 

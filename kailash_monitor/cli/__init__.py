@@ -1,4 +1,4 @@
-"""The command line: `kailash-monitor run` and `kailash-monitor check`."""
+"""The command line, `kailash-monitor`: runs a monitor, checks a configuration, talks to a program that runs."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Where log records go: lines on standard output, or the live view.
+"""Where log records go: lines on standard output or standard error, or the live view.
 
 Records are written by a thread of their own: a reader that has stopped reading must not hold up the event loop.
 """
@@ -16,10 +16,12 @@ from typing import Final
 
 from kailash_monitor.channels.text import one_line
 
-__all__ = ["LogView", "log_to_stdout", "log_to_view"]
+__all__ = ["LogView", "log_to_stderr", "log_to_stdout", "log_to_view"]
 
 WAITING: Final = 10_000
 """Records that wait to be written; what comes on top of them is dropped."""
+
+_LINE: Final = "%(asctime)s %(levelname)-8s %(message)s"
 
 _FIELDS: Final = ("alert_id", "alert_kind", "severity", "value", "labels")
 
@@ -74,7 +76,7 @@ class _Lines(logging.StreamHandler):  # type: ignore[type-arg]  # generic only i
 def log_to_stdout(*, as_json: bool) -> Callable[[], None]:
     """Write all records from INFO up to standard output; gives what ends it."""
     lines = _Lines(sys.stdout)
-    lines.setFormatter(_JsonLines() if as_json else _TextLines("%(asctime)s %(levelname)-8s %(message)s"))
+    lines.setFormatter(_JsonLines() if as_json else _TextLines(_LINE))
     waiting: queue.Queue[logging.LogRecord] = queue.Queue(WAITING)
     listener = QueueListener(waiting, lines)
     listener.start()
@@ -102,3 +104,11 @@ def log_to_view(view: LogView) -> Callable[[], None]:
     """Keep records from INFO up for the live view; gives what ends it."""
     logging.basicConfig(level=logging.INFO, handlers=[view], force=True)
     return lambda: logging.getLogger().removeHandler(view)
+
+
+def log_to_stderr() -> Callable[[], None]:
+    """Write all records from INFO up to standard error, beside what a short command shows; gives what ends it."""
+    lines = _Lines(sys.stderr)
+    lines.setFormatter(_TextLines(_LINE))
+    logging.basicConfig(level=logging.INFO, handlers=[lines], force=True)
+    return lambda: logging.getLogger().removeHandler(lines)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import secrets
 import signal
 from collections.abc import Iterable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
@@ -13,6 +14,8 @@ import click
 from kailash_monitor.channels.text import one_line
 from kailash_monitor.cli.live import show_live
 from kailash_monitor.cli.logs import LogView
+from kailash_monitor.cli.runs import Run, announce
+from kailash_monitor.cli.state import state_folder
 from kailash_monitor.config import Monitor
 from kailash_monitor.engine import Untold
 from kailash_monitor.model.alert import Alert
@@ -23,6 +26,9 @@ __all__ = ["last_words", "run_monitor"]
 
 PORTS_TRIED: Final = 100
 """How many ports after the default one are tried: more programs than that on one machine want a port of their own."""
+
+TOKEN_BYTES: Final = 32
+"""Of chance: what nobody guesses (RFC 6750, 5.2 has tokens unguessable; 256 bits are)."""
 
 _logger = logging.getLogger("kailash_monitor.cli")
 
@@ -62,8 +68,10 @@ async def _run(monitor: Monitor, *, listen: Listen | None, seconds: float | None
     manager = monitor.manager
     with _stop_signals() as stop:
         async with AsyncExitStack() as running:
-            server = await _serve(monitor, listen)
+            token = secrets.token_urlsafe(TOKEN_BYTES)
+            server = await _serve(monitor, listen, token)
             running.push_async_callback(server.close)
+            await _announce(Run(server.address, os.getpid(), token), running)
             _say_hello(monitor, server, by_default=listen is None)
             await running.enter_async_context(manager)
             if view is not None:
@@ -74,11 +82,22 @@ async def _run(monitor: Monitor, *, listen: Listen | None, seconds: float | None
             _logger.info("ending")
 
 
-async def _serve(monitor: Monitor, listen: Listen | None) -> Server:
-    site = Site(monitor.manager)
+async def _serve(monitor: Monitor, listen: Listen | None, token: str) -> Server:
+    site = Site(monitor.manager, token, hosts=() if listen is None else (listen.host,))
     if listen is not None:
         return await serve(site, listen)
     return await serve(site, DEFAULT_LISTEN, try_next=PORTS_TRIED)
+
+
+async def _announce(run: Run, running: AsyncExitStack) -> None:
+    """Let the other commands find this run until it is over; it goes on where that cannot be."""
+    try:
+        announcement = await asyncio.to_thread(lambda: announce(state_folder(), run))
+    except OSError as error:
+        what = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+        _logger.warning("no other command can find this program: %s", what)
+    else:
+        running.push_async_callback(asyncio.to_thread, announcement.withdraw)
 
 
 def _say_hello(monitor: Monitor, server: Server, *, by_default: bool) -> None:

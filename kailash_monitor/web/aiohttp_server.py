@@ -1,10 +1,11 @@
 """The site behind aiohttp: an application for your own server, or a server of its own."""
 
+import asyncio
 import errno
 from typing import TYPE_CHECKING, Final
 
 from kailash_monitor.errors import CannotListen
-from kailash_monitor.web.http import Request
+from kailash_monitor.web.http import MAX_BODY, Request, Response
 from kailash_monitor.web.listen import Listen
 from kailash_monitor.web.site import Site
 
@@ -16,6 +17,9 @@ __all__ = ["Server", "aiohttp_app", "serve"]
 CLOSE_SECONDS: Final = 1.0
 """How long a close waits for answers that are being written; idle connections are closed at once."""
 
+BODY_SECONDS: Final = 10.0
+"""How long a body may take to come: as long as an attempt to tell a channel."""
+
 
 def aiohttp_app(site: Site) -> "web.Application":
     """Give the site as an aiohttp application, to be added to yours: `app.add_subapp("/monitor", aiohttp_app(site))`."""
@@ -25,7 +29,14 @@ def aiohttp_app(site: Site) -> "web.Application":
         path = "/" + request.match_info["path"]
         headers = {name.lower(): value for name, value in request.headers.items()}
         query = {name: request.query.getall(name) for name in request.query}
-        response = await site.handle(Request(request.method, path, query, headers))
+        try:
+            body = await _body(request)
+        except TimeoutError:
+            response = Response.json({"error": f"the body did not come within {BODY_SECONDS:g} s"}, status=408)
+        except (ConnectionError, web.RequestPayloadError):  # to whom nobody listens any more, most likely
+            response = Response.json({"error": "the body broke off"}, status=400)
+        else:
+            response = await site.handle(Request(request.method, path, query, headers, body))
         if len(response.chunks) <= 1:
             return web.Response(status=response.status, headers=dict(response.headers), body=response.body)
         stream = web.StreamResponse(status=response.status, headers=dict(response.headers))
@@ -39,6 +50,20 @@ def aiohttp_app(site: Site) -> "web.Application":
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", answer)
     return app
+
+
+async def _body(request: "web.Request") -> bytes:
+    """Give the body, or of one that is too long a byte more than may be.
+
+    TimeoutError where it does not come; ConnectionError or RequestPayloadError where it ends half-way.
+    """
+    if not request.can_read_body:
+        return await request.read()  # empty, or what a middleware of the program's own has read before
+    body = bytearray()
+    async with asyncio.timeout(BODY_SECONDS):
+        while len(body) <= MAX_BODY and (piece := await request.content.read(MAX_BODY + 1 - len(body))):
+            body += piece
+    return bytes(body)
 
 
 class Server:

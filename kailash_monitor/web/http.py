@@ -5,7 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-__all__ = ["Request", "Response"]
+__all__ = ["MAX_BODY", "Request", "Response"]
+
+MAX_BODY: Final = 65_536
+"""Bytes of a request's body that are read: what people say about alerts is short."""
 
 _ALWAYS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 """Numbers of this moment are not to be kept, and never to be taken for a script."""
@@ -13,7 +16,10 @@ _ALWAYS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosnif
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked. Names of headers are in lower case; `query` has every value of a name, in order."""
+    """What was asked. Names of headers are in lower case; `query` has every value of a name, in order.
+
+    `path` is decoded. Of a `body` longer than MAX_BODY, a server need hand over no more than the first byte too many.
+    """
 
     method: str
     path: str

@@ -38,6 +38,11 @@ class Listen:
             )
         return cls(host.strip("[]") or "127.0.0.1", int(port))
 
+    @property
+    def reachable(self) -> "Listen":
+        """Where this machine reaches what listens here: "all addresses" is none that can be called."""
+        return replace(self, host=_CALLED.get(self.host, self.host))
+
     def next(self) -> "Listen":
         """Give the address with the next port."""
         return replace(self, port=self.port + 1)
@@ -45,6 +50,8 @@ class Listen:
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
+
+_CALLED: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # nothing is bound to them here
 
 DEFAULT_LISTEN: Final = Listen("127.0.0.1", 9464)
 """This machine only, on the port that is registered for Prometheus exporters of OpenTelemetry."""

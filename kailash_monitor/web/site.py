@@ -2,29 +2,22 @@
 
 import asyncio
 import logging
-import zlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Final
 
 from kailash_monitor.clock import SYSTEM_CLOCK
-from kailash_monitor.engine import Health, RuleStatus
+from kailash_monitor.engine import Health
 from kailash_monitor.exposition import JSON, Format, accepts_gzip, choose_format, only
-from kailash_monitor.metrics import MetricsRegistry
-from kailash_monitor.model.alert import Alert
+from kailash_monitor.web.access import Access
+from kailash_monitor.web.api import Api
+from kailash_monitor.web.chunks import driven, gzipped
+from kailash_monitor.web.documents import health_document
 from kailash_monitor.web.http import Request, Response
+from kailash_monitor.web.monitored import Monitored
+from kailash_monitor.web.routes import Route
 
 __all__ = ["Monitored", "Site"]
-
-RENDER_BUDGET: Final = 0.005
-"""Seconds of rendering without a pause for the host program."""
-
-CHUNK_BYTES: Final = 65_536
-"""What is sent at once."""
-
-GZIP_WBITS: Final = 31
-"""The largest window, and a gzip header: https://docs.python.org/3/library/zlib.html#zlib.compressobj"""
 
 _VARIES: Final = {"Vary": "Accept, Accept-Encoding"}
 
@@ -32,27 +25,6 @@ OVERDUE: Final = 30.0
 """A rule that is due for so long is not judged any more: the evaluation hangs."""
 
 _logger = logging.getLogger("kailash_monitor.web")
-
-
-class Monitored(Protocol):
-    """What the site asks of a manager; the blocking one answers as well."""
-
-    @property
-    def metrics_registry(self) -> MetricsRegistry:
-        """What is measured."""
-        ...
-
-    def get_all_alerts(self) -> list[Alert]:
-        """What fires, or did of late."""
-        ...
-
-    def rule_status(self) -> list[RuleStatus]:
-        """What is judged."""
-        ...
-
-    def health(self) -> Health:
-        """Whether it does its work."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,51 +37,68 @@ class _Asked:
 
 
 class Site:
-    """Answers requests about `manager`. Reads only.
+    """Answers requests about `manager`, and takes what people say about its alerts.
 
     - `/metrics`: protobuf, OpenMetrics or the Prometheus text format, as the scraper asks, with gzip if it can read that.
       `/metrics/json`: the same as JSON (see `exposition.json_format`). `?name[]=…`, as often as you like: only the metrics
       that have one of these exported names. Who asks for the same at the same time shares one page.
     - `/healthz`: 200 while rules are judged in time, else 503. `/readyz`: 200 once every rule was judged. Firing alerts
       fail neither.
-    - `/api/alerts`: `{"at": …, "alerts": [alert, …]}`, each as in a webhook. `/api/rules`: `{"at": …, "rules": [rule, …]}`.
+    - `/api/alerts`, `/api/rules`, `/api/silences`, `/api/channels`: `{"at": …, "alerts": [alert, …]}` and so on, alerts as
+      in a webhook. `/api/outbox`: what waits for a channel, under `waiting`. `/api/dead-letters`: what was given up, under
+      `dead_letters`. `/api/alerts/<id>/explain`: why each channel was told of an alert or not.
+    - `POST /api/silences` `{"alert_id" or "matchers", "duration", "starts_in", "author", "reason"}`: the new silence, and
+      the ids of the alerts that it covers now; `DELETE /api/silences/<id>` ends one. `POST /api/alerts/acknowledge`
+      `{"alert_id", "author"}`. `POST /api/dead-letters/<id>/resend` tells the present truth in place of a dead letter,
+      `DELETE /api/dead-letters/<id>` forgets it.
     - `/`: a list of these.
+
+    Ids in paths are percent-encoded. Changes need `Content-Type: application/json` and `Authorization: Bearer <token>`;
+    without a `token` the site only reads. They are taken at an IP address, at `localhost` and under the names in `hosts`,
+    and never from a web page of another host.
 
     Errors are JSON: `{"error": …}`. An error of ours is logged, and only said to be one.
     """
 
-    def __init__(self, manager: Monitored) -> None:
+    def __init__(self, manager: Monitored, token: str | None = None, *, hosts: Iterable[str] = ()) -> None:
         self._manager = manager
         self._writing: dict[tuple[asyncio.AbstractEventLoop, _Asked], asyncio.Future[list[bytes]]] = {}  # pages under way
-        self._pages: dict[str, Callable[[Request], Awaitable[Response]]] = {
-            "/": self._index,
-            "/metrics": self._metrics,
-            "/metrics/json": self._metrics_json,
-            "/healthz": self._healthz,
-            "/readyz": self._readyz,
-            "/api/alerts": self._alerts,
-            "/api/rules": self._rules,
-        }
+        self._routes: Final = (
+            Route("GET", "/", self._index),
+            Route("GET", "/metrics", self._metrics),
+            Route("GET", "/metrics/json", self._metrics_json),
+            Route("GET", "/healthz", self._healthz),
+            Route("GET", "/readyz", self._readyz),
+            *Api(manager, Access(token, hosts)).routes,
+        )
 
     async def handle(self, request: Request) -> Response:
         """Answer one request. Never raises but for cancellation."""
-        page = self._pages.get(request.path)
-        if page is None:
-            response = Response.json({"error": f"no such page; there are {', '.join(self._pages)}"}, status=404)
-        elif request.method not in ("GET", "HEAD"):
-            response = Response.json({"error": "only GET and HEAD"}, status=405, headers={"Allow": "GET, HEAD"})
+        found = [(route, an_id) for route in self._routes if (an_id := route.id_in(request.path)) is not None]
+        method = "GET" if request.method == "HEAD" else request.method
+        chosen = next((one for one in found if one[0].method == method), None)
+        if chosen is not None:
+            response = await self._answer(request, *chosen)
+        elif found:
+            response = _not_allowed({route.method for route, _ in found})
         else:
-            try:
-                response = await page(request)
-            except Exception:  # the top of a request: the program goes on, and the asker learns no secret
-                _logger.exception("the page %s failed", request.path)
-                response = Response.json({"error": "internal error; the log says more"}, status=500)
+            response = Response.json({"error": f"no such page; there are {', '.join(self._titles())}"}, status=404)
         return replace(response, chunks=()) if request.method == "HEAD" else response
 
-    async def _index(self, _: Request) -> Response:
-        return Response.text("kailash_monitor\n\n" + "".join(f"{path}\n" for path in self._pages))
+    async def _answer(self, request: Request, route: Route, an_id: str) -> Response:
+        try:
+            return await route.answer(request, an_id)
+        except Exception:  # the top of a request: the program goes on, and the asker learns no secret
+            _logger.exception("the page %s failed", route.title)
+            return Response.json({"error": "internal error; the log says more"}, status=500)
 
-    async def _metrics(self, request: Request) -> Response:
+    def _titles(self) -> list[str]:
+        return [route.title for route in self._routes]
+
+    async def _index(self, _: Request, __: str) -> Response:
+        return Response.text("kailash_monitor\n\n" + "".join(f"{title}\n" for title in self._titles()))
+
+    async def _metrics(self, request: Request, _: str) -> Response:
         chosen = choose_format(request.headers.get("accept"))
         gzip = accepts_gzip(request.headers.get("accept-encoding"))
         page = await self._page(_Asked(chosen, gzip, frozenset(request.query.get("name[]", ()))))
@@ -129,96 +118,29 @@ class Site:
         registry, begun = self._manager.metrics_registry, SYSTEM_CLOCK.now()
         snapshot = registry.snapshot()
         pieces = asked.format.render(only(snapshot, asked.names) if asked.names else snapshot)
-        page = await _driven(_gzipped(pieces) if asked.gzip else pieces)
+        page = await driven(gzipped(pieces) if asked.gzip else pieces)
         registry.self_metrics.scrapes.observe(asked.format.name, (SYSTEM_CLOCK.now() - begun) * 1000.0)
         return page
 
-    async def _metrics_json(self, request: Request) -> Response:
+    async def _metrics_json(self, request: Request, _: str) -> Response:
         gzip = accepts_gzip(request.headers.get("accept-encoding"))
         page = await self._page(_Asked(JSON, gzip, frozenset(request.query.get("name[]", ()))))
         headers = {"Vary": "Accept-Encoding", **({"Content-Encoding": "gzip"} if gzip else {})}
         return Response.text(page, content_type=JSON.content_type, headers=headers)
 
-    async def _healthz(self, _: Request) -> Response:
+    async def _healthz(self, _: Request, __: str) -> Response:
         health = self._manager.health()
         return _health(health, ok=health.running and health.overdue < OVERDUE)
 
-    async def _readyz(self, _: Request) -> Response:
+    async def _readyz(self, _: Request, __: str) -> Response:
         health = self._manager.health()
         return _health(health, ok=health.ready)
 
-    async def _alerts(self, _: Request) -> Response:
-        return Response.json({"at": self._at(), "alerts": [alert.document() for alert in self._manager.get_all_alerts()]})
 
-    async def _rules(self, _: Request) -> Response:
-        return Response.json({"at": self._at(), "rules": [_rule(status) for status in self._manager.rule_status()]})
-
-    def _at(self) -> str:
-        return datetime.fromtimestamp(self._manager.metrics_registry.clock.wall(), UTC).isoformat()
-
-
-async def _driven(pieces: Iterator[bytes]) -> list[bytes]:
-    """Give the pieces as chunks, with a pause for the host program whenever the budget is used up."""
-    chunks, chunk = list[bytes](), bytearray()
-    paused = SYSTEM_CLOCK.now()
-    for piece in pieces:
-        chunk += piece
-        if len(chunk) >= CHUNK_BYTES:
-            chunks.append(bytes(chunk))
-            chunk.clear()
-        if SYSTEM_CLOCK.now() - paused > RENDER_BUDGET:
-            await asyncio.sleep(0)
-            paused = SYSTEM_CLOCK.now()
-    return [*chunks, bytes(chunk)]
-
-
-def _gzipped(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Compress piece by piece, as little as gzip can: pages shrink to a tenth all the same."""
-    gzip = zlib.compressobj(level=1, wbits=GZIP_WBITS)
-    for piece in pieces:
-        yield gzip.compress(piece)
-    yield gzip.flush()
+def _not_allowed(methods: set[str]) -> Response:
+    allowed = ", ".join(sorted({*methods, "HEAD"} if "GET" in methods else methods))
+    return Response.json({"error": f"only {allowed} here"}, status=405, headers={"Allow": allowed})
 
 
 def _health(health: Health, *, ok: bool) -> Response:
-    document = {
-        "status": "ok" if ok else "failing",
-        "running": health.running,
-        "ready": health.ready,
-        "overdue_seconds": round(health.overdue, 3),
-        "failure": health.failure,
-    }
-    return Response.json(document, status=200 if ok else 503)
-
-
-def _rule(status: RuleStatus) -> dict[str, object]:
-    rule = status.rule
-    return {
-        "name": rule.name,
-        "description": rule.description,
-        "severity": rule.severity.value,
-        "metric_name": rule.metric_name,
-        "collector": rule.collector,
-        "condition": str(rule.condition),
-        "threshold": rule.threshold,
-        "levels": [
-            {"severity": level.severity.value, "threshold": level.threshold, "clear": level.clear} for level in rule.levels
-        ],
-        "metrics": list(rule.metrics),
-        "match": dict(rule.match),
-        "group_by": list(rule.group_by),
-        "time_window_seconds": rule.time_window,
-        "evaluation_interval_seconds": rule.evaluation_interval,
-        "hold_seconds": rule.hold,
-        "keep_firing_seconds": rule.keep_firing,
-        "no_data": rule.no_data.value,
-        "on_write": rule.on_write,
-        "enabled": rule.enabled,
-        "state": status.state,
-        "value": status.value,
-        "last_evaluation": status.last_evaluation and status.last_evaluation.isoformat(),
-        "next_evaluation": status.next_evaluation and status.next_evaluation.isoformat(),
-        "evaluations": status.evaluations,
-        "late": status.late,
-        "error": status.error,
-    }
+    return Response.json(health_document(health, ok=ok), status=200 if ok else 503)

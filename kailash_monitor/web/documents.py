@@ -1,0 +1,184 @@
+"""Documents: what the API answers, as plain data for JSON. Enums are their words, times ISO 8601 in UTC."""
+
+from datetime import datetime
+
+from kailash_monitor.alerting.audit import Decision, Entry
+from kailash_monitor.engine import Delivery, Health, RuleStatus
+from kailash_monitor.engine.explanation import ChannelStory, Explanation
+from kailash_monitor.engine.status import ChannelStatus, DeadLetter, SilenceStatus, Waiting
+from kailash_monitor.engine.wording import wall_time
+from kailash_monitor.model.notice import Notice
+
+__all__ = [
+    "channel_document",
+    "explanation_document",
+    "health_document",
+    "letter_document",
+    "rule_document",
+    "silence_document",
+    "waiting_document",
+]
+
+Document = dict[str, object]
+
+
+def health_document(health: Health, *, ok: bool) -> Document:
+    """Give whether the engine works; `ok` is what was asked for."""
+    return {
+        "status": "ok" if ok else "failing",
+        "running": health.running,
+        "ready": health.ready,
+        "overdue_seconds": round(health.overdue, 3),
+        "failure": health.failure,
+    }
+
+
+def rule_document(status: RuleStatus) -> Document:
+    """Give a rule and what came of its last evaluation."""
+    rule = status.rule
+    return {
+        "name": rule.name,
+        "description": rule.description,
+        "severity": rule.severity.value,
+        "metric_name": rule.metric_name,
+        "collector": rule.collector,
+        "condition": str(rule.condition),
+        "threshold": rule.threshold,
+        "levels": [
+            {"severity": level.severity.value, "threshold": level.threshold, "clear": level.clear} for level in rule.levels
+        ],
+        "metrics": list(rule.metrics),
+        "match": dict(rule.match),
+        "group_by": list(rule.group_by),
+        "time_window_seconds": rule.time_window,
+        "evaluation_interval_seconds": rule.evaluation_interval,
+        "hold_seconds": rule.hold,
+        "keep_firing_seconds": rule.keep_firing,
+        "no_data": rule.no_data.value,
+        "on_write": rule.on_write,
+        "enabled": rule.enabled,
+        "state": status.state,
+        "value": status.value,
+        "last_evaluation": _iso(status.last_evaluation),
+        "next_evaluation": _iso(status.next_evaluation),
+        "evaluations": status.evaluations,
+        "late": status.late,
+        "error": status.error,
+    }
+
+
+def silence_document(silence: SilenceStatus) -> Document:
+    """Give a silence."""
+    return {
+        "id": silence.id,
+        "alert_id": silence.alert_id,
+        "matchers": silence.matchers,
+        "state": silence.state.value,
+        "starts_at": _iso(silence.starts_at),
+        "ends_at": _iso(silence.ends_at),
+        "until_resolved": silence.until_resolved,
+        "author": silence.author,
+        "reason": silence.reason,
+    }
+
+
+def channel_document(status: ChannelStatus) -> Document:
+    """Give how a channel is doing."""
+    return {
+        "name": status.name,
+        "state": status.state,
+        "since": _iso(status.since),
+        "why": status.why,
+        "delivered": status.delivered,
+        "failed": status.failed,
+        "waiting": status.waiting,
+    }
+
+
+def waiting_document(waiting: Waiting) -> Document:
+    """Give what waits for a channel."""
+    return {
+        "channel": waiting.channel,
+        "group": waiting.group,
+        "kinds": list(waiting.kinds),
+        "alert_ids": list(waiting.alert_ids),
+        "due": _iso(waiting.due),
+        "attempts": waiting.attempts,
+        "in_doubt": waiting.in_doubt,
+        "why": waiting.why,
+    }
+
+
+def letter_document(letter: DeadLetter) -> Document:
+    """Give a dead letter, with what it would have said."""
+    return {
+        "id": letter.id,
+        "channel": letter.channel,
+        "at": _iso(letter.at),
+        "why": letter.why,
+        "attempts": letter.attempts,
+        "notice": _notice(letter.notice),
+    }
+
+
+def explanation_document(explanation: Explanation) -> Document:
+    """Give how an alert stands and why; `text` is the same for people."""
+    return {
+        "alert": explanation.alert.document(),
+        "state": explanation.state,
+        "data": explanation.data,
+        "unknown_since": _iso(explanation.unknown_since),
+        "suppressed": explanation.suppressed and explanation.suppressed.value,
+        "suppressed_by": explanation.suppressed_by,
+        "suppressed_until": _iso(explanation.suppressed_until),
+        "acknowledged_by": explanation.acknowledged_by,
+        "flapping": explanation.flapping,
+        "channels": [_story(story) for story in explanation.channels],
+        "history": [_entry(entry, explanation.wall_offset) for entry in explanation.history],
+        "text": str(explanation),
+    }
+
+
+def _story(story: ChannelStory) -> Document:
+    return {
+        "channel": story.channel,
+        "reason": story.reason.value,
+        "heard": story.heard.value,
+        "route": story.route,
+        "group": story.group,
+        "next_flush": _iso(story.next_flush),
+        "last_told": _iso(story.last_told),
+        "muted_by": story.muted_by,
+        "attempts": [_delivery(delivery) for delivery in story.attempts],
+    }
+
+
+def _delivery(delivery: Delivery) -> Document:
+    return {
+        "at": _iso(delivery.at),
+        "kind": delivery.notice.kind.value,
+        "message_id": delivery.notice.id,
+        "outcome": delivery.outcome,
+        "attempt": delivery.attempt,
+        "why": delivery.why,
+    }
+
+
+def _entry(entry: Entry, offset: float) -> Document:
+    at = wall_time(entry.at, offset).isoformat()
+    if isinstance(entry, Decision):
+        return {"at": at, "channel": entry.channel, "reason": entry.reason.value, "message_id": entry.message_id}
+    return {"at": at, "what": entry.what}
+
+
+def _notice(notice: Notice) -> Document:
+    return {
+        "id": notice.id,
+        "kind": notice.kind.value,
+        "alert": notice.alert.document(),
+        "items": [item.document() for item in notice.items],
+    }
+
+
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()
