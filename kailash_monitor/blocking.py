@@ -16,6 +16,7 @@ import os
 import threading
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
+from functools import partial
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
@@ -74,12 +75,13 @@ class AlertManager:
             self._thread = _LoopThread()
             self._thread.call(self._manager.start)
 
-    def stop(self) -> None:
-        """End; returns within `stop_timeout` and a second. Nothing where it does not run; never raises."""
+    def stop(self, *, drain: Duration | None = None) -> None:
+        """End; returns within `drain`, or else `stop_timeout`, and a second. Nothing where it does not run; never raises."""
+        seconds = self._stop_timeout if drain is None else parse_duration(drain)
         with self._starting:
             thread, self._thread = self._thread, None
             if thread is not None and thread.alive:
-                thread.close(self._manager.stop, self._stop_timeout + 1.0)
+                thread.close(partial(self._manager.stop, drain=drain), seconds + 1.0)
 
     def __enter__(self) -> Self:
         self.start()

@@ -208,9 +208,10 @@ def test_a_digest_begins_with_what_is_most_urgent() -> None:
         (AlertSeverity.CRITICAL, over),
         (AlertSeverity.ERROR, over),
     ]
-    assert [(line.split(" ")[0], line.split("]")[0].split("[")[1]) for line in lines(digest(*[named(*one) for one in order[::-1]]))] == [
-        (status.value.upper(), severity.value) for severity, status in order
-    ]  # fmt: skip
+    listed = lines(digest(*[named(*one) for one in reversed(order)]))
+    assert [line.split(" Slow")[0] for line in listed] == [
+        f"{status.value.upper()} [{severity.value}]" for severity, status in order
+    ]
 
 
 def test_a_long_digest_gives_the_numbers_of_its_first_alerts_only() -> None:
@@ -367,12 +368,12 @@ def test_a_value_never_looks_like_its_limit_unless_it_is(value: float, limit: fl
     assert reading(value, limit) == texts
 
 
-@given(st.floats())
+@given(st.floats(-1e300, 1e300))
 def test_every_number_has_a_text_near_it(value: float) -> None:
     text = number(value)
     scale = {"M": 1e6, "G": 1e9, "T": 1e12}.get(text[-1], 1.0)
     read = float(text.rstrip("MGT").replace(",", "")) * scale
-    assert (math.isnan(read) and math.isnan(value)) or read == value or math.isclose(read, value, rel_tol=0.0006)
+    assert math.isclose(read, value, rel_tol=0.0006)
 
 
 # -- sparklines
@@ -408,6 +409,9 @@ def test_a_sparkline_is_as_long_as_its_values_and_no_wider_than_asked(values: li
     assert set(line) <= set(" ▁▂▃▄▅▆▇█")
 
 
-@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=2))
-def test_a_sparkline_loses_no_peak(values: list[float]) -> None:
-    assert ("█" in sparkline(values, 5)) >= (max(values) > max(values[0], min(values)) and len(values) <= 5)
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1), st.integers(1, 40))
+def test_a_sparkline_is_highest_where_the_peak_was(values: list[float], width: int) -> None:
+    line = sparkline(values, width)
+    peak = values.index(max(values))
+    (at,) = [n for n in range(len(line)) if len(values) * n // len(line) <= peak < len(values) * (n + 1) // len(line)]
+    assert line[at] == max(line)

@@ -30,6 +30,8 @@ class NotificationChannel:
     name: str | None = None
     rate: tuple[float, int] = (20.0, 100)
     """Messages a second in the long run, and at once after a pause, unless the manager is told otherwise."""
+    attempt_seconds: float = 10.0
+    """How long an attempt may take before it is given up for this time; more than the channel's own limit, if it has one."""
     resend_every: float | None = None
     """Seconds after which what fires is told again, whatever people did, where the other side forgets by itself."""
 

@@ -58,7 +58,7 @@ def compiled(source: str, *, html: bool, names: frozenset[str]) -> tuple[Templat
         template = sandbox.from_string(source)
         tree = sandbox.parse(source)
     used = meta.find_undeclared_variables(tree)
-    if unknown := used - names - sandbox.globals.keys():
+    if unknown := used - names - sandbox.globals.keys() - _set_in(tree):
         name = next(node for node in tree.find_all(nodes.Name) if node.name in unknown)
         raise _Unknown(f"{name.name!r} is none of {', '.join(sorted(names))}", name.lineno)
     return template, names & used
@@ -86,6 +86,13 @@ def line_of(error: BaseException) -> int | None:
             found = trace.tb_lineno
         trace = trace.tb_next
     return found
+
+
+def _set_in(tree: nodes.Template) -> set[str]:
+    """Give the names that the template itself sets somewhere: Jinja2 takes them for unknown where that is in a branch."""
+    return {name.name for name in tree.find_all(nodes.Name) if name.ctx != "load"} | {
+        macro.name for macro in tree.find_all(nodes.Macro)
+    }
 
 
 class _Unknown(TemplateError):

@@ -20,9 +20,14 @@ ATTEMPTS_OF_A_RAISING_CHANNEL: Final = 3
 
 
 async def attempt(
-    channel: NotificationChannel, notice: Notice, threads: DaemonCalls, *, seconds: float = ATTEMPT_SECONDS
+    channel: NotificationChannel, notice: Notice, threads: DaemonCalls, *, seconds: float | None = None
 ) -> Outcome:
-    """Give what became of it; a channel that is no coroutine runs in `threads`. Never raises but for cancellation."""
+    """Give what became of it, within `seconds` or what the channel asks for (`attempt_seconds`).
+
+    A channel that is no coroutine runs in `threads`. Never raises but for cancellation.
+    """
+    if seconds is None:
+        seconds = getattr(channel, "attempt_seconds", ATTEMPT_SECONDS)
     try:
         async with asyncio.timeout(seconds):
             with cancellation_is_ours():
