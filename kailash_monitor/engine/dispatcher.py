@@ -316,7 +316,8 @@ class Dispatcher:
 
     def told(self, case: Case, channel: str, now: float) -> None:
         """Take note that an attempt is over."""
-        self.consider(case, now, only=channel)
+        refused = case.ledger[channel].undeliverable is not None  # then its fallback is to be told
+        self.consider(case, now, only=None if refused else channel)
 
     def record(self, case: Case, channel: str, reason: Reason, message_id: str | None, now: float) -> None:
         """Keep a decision in the audit, where it is another than the one before."""
