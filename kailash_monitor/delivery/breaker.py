@@ -59,7 +59,7 @@ class Breaker:
 
     def succeeded(self) -> "Breaker":
         """Give it after an attempt that the channel answered."""
-        return Breaker(self.limit)
+        return Breaker(self.limit) if self.failures else self
 
     def failed(self, now: float) -> "Breaker":
         """Give it after an attempt that failed. One that began before it opened changes nothing while a probe may come."""

@@ -4,7 +4,7 @@ https://en.wikipedia.org/wiki/Token_bucket
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from kailash_monitor.errors import ConfigurationError
 
@@ -53,7 +53,7 @@ class Bucket:
 
     def taken(self, now: float) -> "Bucket":
         """Give the bucket after a message was sent."""
-        return replace(self, tokens=self.left(now) - 1.0, at=now)
+        return Bucket(self.rate, self.left(now) - 1.0, now)
 
 
 def _wrong(seen: str, expected: str) -> ConfigurationError:

@@ -153,8 +153,9 @@ class Core:
     def work(self) -> Iterator[None]:
         """Do what is due, in steps of a few milliseconds at most: telling first, then what was asked for, then rules."""
         self._watch_time(self._clock.now())
-        with self.lock:
-            self._watch_channels(self._clock.now())
+        if self.outbox.due <= self._clock.now():
+            with self.lock:
+                self._watch_channels(self._clock.now())
         while True:
             taken: tuple[str, int] | None = None
             with self.lock:
@@ -341,9 +342,9 @@ class Core:
             self.dispatcher.reconsider(self.book)
             now, gates = self._clock.now(), self.outbox.gates()
             for case in self.book.of_rule(CHANNEL_FAILING):
-                gate = gates.get(case.key.group["channel"])
-                if gate is not None and case.incident.active:
-                    gate.found_down(now)
+                channel = case.key.group["channel"]
+                if channel in gates and case.incident.active:
+                    self.outbox.found_down(channel, now)
             if self.book.of_rule(STORE_FAILING):
                 self.judge_own(store_rule("it works again"), {}, now)
 

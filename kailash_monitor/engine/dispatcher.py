@@ -202,14 +202,20 @@ class Dispatcher:
             case.repeats.pop(channel, None)
             reason = self._consider(case, channel, standing, now)
             if case.incident.active and not reason.tells:
-                entry, situation = case.ledger[channel], self._situation(case, channel, standing)
-                again = repeat_at(entry, situation) if reason is Reason.ALREADY_TOLD else math.inf
-                again = min(again, resend_at(entry, situation))
-                if again < math.inf:
-                    case.repeats[channel] = again
+                self._look_again(case, channel, standing, reason)
         stable_at = None if case.flaps is None else case.flaps.stable_at
         self._wake(case, min(standing.until, math.inf if stable_at is None else stable_at, *case.repeats.values()))
         self._journal.case(case)
+
+    def _look_again(self, case: Case, channel: str, standing: Standing, reason: Reason) -> None:
+        """Say when the channel is to be told again that it fires."""
+        told, forgets = reason is Reason.ALREADY_TOLD, self._outbox.gate(channel).policy.resend_every is not None
+        if not (told or forgets):
+            return
+        entry, situation = case.ledger[channel], self._situation(case, channel, standing)
+        again = min(repeat_at(entry, situation) if told else math.inf, resend_at(entry, situation))
+        if again < math.inf:
+            case.repeats[channel] = again
 
     def _consider(self, case: Case, channel: str, standing: Standing, now: float) -> Reason:
         entry = case.ledger.get(channel)

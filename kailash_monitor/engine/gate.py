@@ -39,7 +39,8 @@ class Gate:
         """Give when the next attempt may begin; infinity while that depends on those under way."""
         if self.busy >= AT_ONCE:
             return math.inf
-        return max(self._breaker.opens_at, self._pause_until, self._bucket.ready_at(now))
+        ready = self._bucket.ready_at(now)
+        return ready if self.failing_since is None else max(self._breaker.opens_at, self._pause_until, ready)
 
     def room(self, now: float) -> int:
         """Give how many messages may go out at once."""

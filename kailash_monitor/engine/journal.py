@@ -60,10 +60,13 @@ class Journal:
 
     def case(self, case: "Case") -> None:
         """Take note of an alert."""
-        self._note(Kind.ALERT, case.key.id, lambda pen, offset: pen.case(case, offset))
+        if self.kept:
+            self._note(Kind.ALERT, case.key.id, lambda pen, offset: pen.case(case, offset))
 
     def lane(self, lane: "Lane") -> None:
         """Take note of a lane, which may be worth keeping or not."""
+        if not self.kept:
+            return
 
         def write(pen: "Pen", offset: float) -> Callable[[], Document] | None:
             lane.recorded = lane.worth_keeping

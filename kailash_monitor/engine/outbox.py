@@ -119,6 +119,7 @@ class Outbox:
         self.ring: Callable[[str], object] = lambda channel: None  # set by whoever makes the attempts
         self._backoff = backoff or Backoff()
         self._rounds: dict[str, _Round] = {}
+        self._failing: dict[str, Gate] = {}  # those whose last attempts failed, or that are noted as down
         self._strangers: list[Lane] = []  # of channels that were there before a restart, and may come yet
         self._pushes = 0  # keeps the heap from comparing lanes
 
@@ -142,17 +143,27 @@ class Outbox:
     @property
     def due(self) -> float:
         """When a channel is to be noted as down next; infinity for never."""
-        gates = [a_round.gate for a_round in self._rounds.values()]
+        if not self._failing:
+            return math.inf
+        gates = self._failing.values()
         if any(gate.down and gate.down_at == math.inf for gate in gates):
             return -math.inf
         return min((gate.down_at for gate in gates if not gate.down), default=math.inf)
 
     def turn(self, now: float) -> bool:
         """Note which channels are down by now, and which are well again; whether any has changed."""
-        changed = [gate for gate in self.gates().values() if gate.down is not (gate.down_at <= now)]
-        for gate in changed:
+        changed = {name: gate for name, gate in self._failing.items() if gate.down is not (gate.down_at <= now)}
+        for name, gate in changed.items():
             gate.down = not gate.down
+            if not gate.down:
+                del self._failing[name]
         return bool(changed)
+
+    def found_down(self, channel: str, now: float) -> None:
+        """Take note that a channel failed before a restart, and is not known to be well again."""
+        gate = self._rounds[channel].gate
+        gate.found_down(now)
+        self._failing[channel] = gate
 
     # -- lanes ---------------------------------------------------------------------------------------------------------
 
@@ -445,7 +456,12 @@ class Outbox:
     def _end_attempt(self, lane: Lane, outcome: Outcome | None, now: float) -> None:
         a_round = self._rounds[lane.channel]
         lane.busy = False
-        a_round.gate.leave(outcome, now)
+        gate = a_round.gate
+        gate.leave(outcome, now)
+        if gate.failing_since is not None:
+            self._failing[lane.channel] = gate
+        elif not gate.down:
+            self._failing.pop(lane.channel, None)
         self._queue(a_round, lane)
         self._let_go(a_round, lane)
         self.ring(lane.channel)  # a place is free
