@@ -29,7 +29,6 @@ from kailash_monitor.channels import NotificationChannel
 from kailash_monitor.channels.function import Sends
 from kailash_monitor.engine import AlertManager as AsyncAlertManager
 from kailash_monitor.engine import Delivery, Health, RuleStatus, Untold
-from kailash_monitor.engine.completion import Completion
 from kailash_monitor.engine.explanation import Explanation
 from kailash_monitor.engine.people import LONGEST, OpenSilence
 from kailash_monitor.engine.status import ChannelStatus, DeadLetter, SilenceStatus, Waiting
@@ -177,7 +176,7 @@ class AlertManager:
 
     def silence_alert(self, alert_id: str, duration: Duration | None = None, *, author: str = "", reason: str = "") -> str:
         """Tell nobody that this alert fires, for `duration` or until its incident is over; give the silence's id."""
-        return _result(self._manager.silence_alert(alert_id, duration, author=author, reason=reason))
+        return self._manager.silence_alert(alert_id, duration, author=author, reason=reason).result
 
     def silence(
         self,
@@ -204,7 +203,7 @@ class AlertManager:
 
     def end_silence(self, silence_id: str) -> bool:
         """End a silence now; whether it was there and not over."""
-        return _result(self._manager.end_silence(silence_id))
+        return self._manager.end_silence(silence_id).result
 
     def silences(self) -> list[SilenceStatus]:
         """Give the silences, the oldest first."""
@@ -212,7 +211,7 @@ class AlertManager:
 
     def acknowledge_alert(self, alert_id: str, *, author: str = "") -> bool:
         """Say that somebody is on it; whether the alert is there."""
-        return _result(self._manager.acknowledge_alert(alert_id, author=author))
+        return self._manager.acknowledge_alert(alert_id, author=author).result
 
     def explain(self, alert_id: str) -> Explanation | None:
         """Say how an alert stands and why each channel was told or not; None: not known."""
@@ -240,11 +239,11 @@ class AlertManager:
 
     def resend(self, letter_id: str) -> bool:
         """Have told what is true now of the alerts of a dead letter; whether there was one."""
-        return _result(self._manager.resend(letter_id))
+        return self._manager.resend(letter_id).result
 
     def discard(self, letter_id: str) -> bool:
         """Take a dead letter away; whether there was one."""
-        return _result(self._manager.discard(letter_id))
+        return self._manager.discard(letter_id).result
 
     def channel_status(self) -> list[ChannelStatus]:
         """Give every channel with how it is doing."""
@@ -294,16 +293,6 @@ def _run_portal(ready: Future[BlockingPortal]) -> None:
             await portal.sleep_until_stopped()
 
     asyncio.run(main())
-
-
-def _result(completion: Completion[T]) -> T:
-    """Give the result of what acts at once: it is over when it is given back."""
-    try:
-        next(completion.__await__())
-    except StopIteration as over:
-        result: T = over.value
-        return result
-    raise AssertionError("it waits for something")
 
 
 async def _awaited(function: Callable[[], Awaitable[T]]) -> T:

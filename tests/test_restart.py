@@ -1,10 +1,15 @@
 """A restart: what was there before is there again, and nothing resolves or fires because the process began anew."""
 
+import asyncio
+
 import pytest
 
 from kailash_monitor.delivery.outcome import Outcome, Rejected, Retry
+from kailash_monitor.engine import AlertManager
+from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.model.notice import Notice
 from kailash_monitor.rules import AlertRule
+from kailash_monitor.storage import Kind, MemoryStore
 from kailash_monitor.testing import RecordingChannel, Simulator
 
 BOTH = pytest.mark.parametrize("killed", [False, True], ids=["stopped", "killed"])
@@ -194,3 +199,25 @@ def test_a_dead_letter_survives_and_resending_it_tells_the_present_truth() -> No
     sim.advance("1s")
     assert [(notice.kind.value, notice.alert.value) for notice in sim.notices()] == [("firing", 11.0)]
     assert sim.manager.dead_letters() == []
+
+
+@pytest.mark.real_time
+async def test_what_people_say_is_in_the_store_once_it_was_awaited() -> None:
+    """Also from another thread's loop, and before it is considered."""
+    store = MemoryStore()
+    manager = AlertManager(MetricsRegistry(), store=store)
+    manager.add_rule(busy(evaluation_interval="50ms"))
+    manager.metrics_registry.collector("app").set_gauge("queue", 9)
+    async with manager:
+        while not manager.get_active_alerts():
+            await asyncio.sleep(0.01)
+        silence_id = await manager.silence_alert("other", "1h")
+        assert [key for key, _ in store.load(Kind.SILENCE)] == [silence_id]
+        assert await asyncio.to_thread(lambda: asyncio.run(_acknowledge(manager)))
+        ((_, document),) = store.load(Kind.ALERT)
+        assert '"ann"' in str(document)
+    assert await manager.silence_alert("another", "1h")  # where it does not run, it is kept by the next start
+
+
+async def _acknowledge(manager: AlertManager) -> bool:
+    return await manager.acknowledge_alert("busy_app", author="ann")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Generic, TypeVar
 
-__all__ = ["Completion"]
+__all__ = ["Completion", "Settled"]
 
 T = TypeVar("T")
 
@@ -22,11 +22,16 @@ class Completion(Generic[T]):
     def __await__(self) -> Generator[Any, Any, T]:  # Any: as above
         return self._wait().__await__()
 
-    @classmethod
-    def of(cls, result: T) -> "Completion[T]":
-        """Give one that is over already."""
 
-        async def done() -> T:
+class Settled(Completion[T]):
+    """What was done at once, with its `result`; awaiting it waits until it would survive a restart."""
+
+    __slots__ = ("result",)
+
+    def __init__(self, result: T, kept: Callable[[], Coroutine[Any, Any, None]]) -> None:  # Any: as above
+        async def wait() -> T:
+            await kept()
             return result
 
-        return cls(done)
+        super().__init__(wait)
+        self.result = result

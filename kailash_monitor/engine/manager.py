@@ -19,7 +19,7 @@ from kailash_monitor.channels.text import one_line
 from kailash_monitor.delivery.bucket import Rate
 from kailash_monitor.delivery.policy import ChannelPolicy
 from kailash_monitor.engine.archivist import Archivist
-from kailash_monitor.engine.completion import Completion
+from kailash_monitor.engine.completion import Completion, Settled
 from kailash_monitor.engine.core import Core
 from kailash_monitor.engine.explanation import Explanation
 from kailash_monitor.engine.people import LONGEST, OpenSilence, People
@@ -70,8 +70,9 @@ class AlertManager:
         task_group.create_task(manager.run())
 
     `start`, `stop`, `silence_alert`, `acknowledge_alert` act at once and give back something that can be awaited and need
-    not be. All methods may be called from any thread, but for `start` and `run`, which belong to a running event loop; in a
-    program without one, use `kailash_monitor.blocking.AlertManager`.
+    not be; where there is a store, awaiting what people say waits until a restart would find it. All methods may be called
+    from any thread, but for `start` and `run`, which belong to a running event loop; in a program without one, use
+    `kailash_monitor.blocking.AlertManager`.
 
     `store` keeps alerts, what channels heard of them, messages, silences and the recent history of metrics over a restart:
     the path of a database file, which is made where there is none, or a Store. Without one all that ends with the process.
@@ -283,7 +284,7 @@ class AlertManager:
         """
         run = self._run
         if run is None:
-            return Completion.of(None)
+            return Completion(_nothing)
         if drain is not None:
             run.drain = _seconds("AlertManager.stop", "drain", drain)
         run.stop()
@@ -353,6 +354,17 @@ class AlertManager:
             await asyncio.wait([postman])
             writing.cancel()
 
+    async def _kept(self) -> None:
+        """Wait until all that was done by now is in the store, on whichever loop; at once where there is none."""
+        run = self._run
+        if run is None or run.over:
+            return
+        if run.loop is asyncio.get_running_loop():
+            await self._archivist.kept()
+        else:
+            kept = asyncio.run_coroutine_threadsafe(self._archivist.kept(), run.loop)
+            await asyncio.wait(map(asyncio.wrap_future, (kept, run.ended)), return_when=asyncio.FIRST_COMPLETED)
+
     # -- what there is to see ------------------------------------------------------------------------------------------
 
     @property
@@ -407,16 +419,16 @@ class AlertManager:
         with self._lock:
             return self._people.dead_letters()
 
-    def resend(self, letter_id: str) -> Completion[bool]:
+    def resend(self, letter_id: str) -> Settled[bool]:
         """Have the channel of a dead letter told what is true now of the alerts it told of; the letter is gone then.
 
         The result is whether there was such a letter.
         """
-        return Completion.of(self._people.resend(letter_id))
+        return Settled(self._people.resend(letter_id), self._kept)
 
-    def discard(self, letter_id: str) -> Completion[bool]:
+    def discard(self, letter_id: str) -> Settled[bool]:
         """Take a dead letter away; the result is whether there was one."""
-        return Completion.of(self._people.discard(letter_id))
+        return Settled(self._people.discard(letter_id), self._kept)
 
     def channel_status(self) -> list[ChannelStatus]:
         """Give every channel with how it is doing."""
@@ -442,14 +454,14 @@ class AlertManager:
 
     def silence_alert(
         self, alert_id: str, duration: Duration | None = None, *, author: str = "", reason: str = ""
-    ) -> Completion[str]:
+    ) -> Settled[str]:
         """Tell nobody that this alert fires, for `duration`; where left out, until its present incident is over.
 
         For an alert that does not fire: until its next incident is over, which must begin within a day. Whoever was told
         that it fires is told when it is over all the same. The result is the silence's id. A ConfigurationError where the
         duration is not above zero.
         """
-        return Completion.of(self._people.silence_alert(alert_id, duration, author, reason).id)
+        return Settled(self._people.silence_alert(alert_id, duration, author, reason).id, self._kept)
 
     def silence(
         self,
@@ -476,20 +488,20 @@ class AlertManager:
         """Give the alerts, pending and firing, that such a silence would cover now."""
         return self._people.matching(_matchers(matchers, labels))
 
-    def end_silence(self, silence_id: str) -> Completion[bool]:
+    def end_silence(self, silence_id: str) -> Settled[bool]:
         """End a silence now; the result is whether it was there and not over. Who should know what fires is told."""
-        return Completion.of(self._people.end_silence(silence_id))
+        return Settled(self._people.end_silence(silence_id), self._kept)
 
     def silences(self) -> list[SilenceStatus]:
         """Give the silences, the oldest first, the last thousand that are over included."""
         return self._people.silences()
 
-    def acknowledge_alert(self, alert_id: str, *, author: str = "") -> Completion[bool]:
+    def acknowledge_alert(self, alert_id: str, *, author: str = "") -> Settled[bool]:
         """Say that somebody is on it: no repeats and no further rungs for this incident, unless it becomes graver.
 
         The result is whether the alert is there.
         """
-        return Completion.of(self._people.acknowledge(alert_id, author))
+        return Settled(self._people.acknowledge(alert_id, author), self._kept)
 
 
 def _rule(rule: object, method: str) -> AlertRule:
@@ -507,6 +519,10 @@ def _matchers(given: MatchersGiven, labels: dict[str, str]) -> Matchers:
         expected = "one at least that does not match the empty string, such as service='checkout'"
         raise ConfigurationError("silence", field="matchers", seen=seen, expected=expected)
     return matchers
+
+
+async def _nothing() -> None:
+    """Wait for nothing."""
 
 
 def _channel(given: "NotificationChannel | Sends") -> NotificationChannel:

@@ -141,6 +141,7 @@ class People:
             if case is None or case.incident.state is State.RESOLVED:
                 return False
             case.acknowledgement = Acknowledgement(case.incident.number, author, now)
+            self._core.journal.case(case)
             self._dispatcher.reconsider([case])
             return True
 
