@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from kailash_monitor.alerting.route import Route
 from kailash_monitor.delivery.outcome import Outcome, Rejected, Retry
 from kailash_monitor.engine import AlertManager
 from kailash_monitor.metrics import MetricsRegistry
@@ -221,3 +222,26 @@ async def test_what_people_say_is_in_the_store_once_it_was_awaited() -> None:
 
 async def _acknowledge(manager: AlertManager) -> bool:
     return await manager.acknowledge_alert("busy_app", author="ann")
+
+
+@BOTH
+def test_a_group_keeps_its_pace_and_what_fires_in_it(killed: bool) -> None:
+    """The end of one of two waits for the group's interval as it would have; the end of all does not wait."""
+    route = Route(channels=["ops"], group_by=["alertname"], wait="10s", interval="5m")
+    sim = Simulator(busy(group_by=["host"]), routes=route, with_store=True)
+    for host in "ab":
+        sim.set("queue", 9, {"host": host})
+    sim.advance("30s")
+    assert sim.told() == ["digest"]
+    sim.restart(down="1s", killed=killed)
+    for host, length in (("a", 1), ("b", 9)):
+        sim.set("queue", length, {"host": host})
+    sim.advance("3m")
+    assert sim.told() == ["digest"]
+    sim.advance("3m")
+    assert sim.told() == ["digest", "resolved"]
+    sim.restart(down="1s", killed=killed)
+    for host in "ab":
+        sim.set("queue", 1, {"host": host})
+    sim.advance("30s")
+    assert sim.told() == ["digest", "resolved", "resolved"]

@@ -339,6 +339,7 @@ class Core:
                 self.outbox.adopt(lane)
             yield
         with self.lock:
+            self.outbox.adopted(restored.cases)
             self.dispatcher.reconsider(self.book)
             now, gates = self._clock.now(), self.outbox.gates()
             for case in self.book.of_rule(CHANNEL_FAILING):

@@ -1,6 +1,5 @@
 """The journal: what has changed since it was last put into the store."""
 
-import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -82,10 +81,6 @@ class Journal:
     def letter(self, letter: "Letter") -> None:
         """Take note of a dead letter."""
         self._note(Kind.LETTER, letter.id, lambda pen, offset: pen.letter(letter, offset))
-
-    def state(self, name: str, document: dict[str, object]) -> None:
-        """Take note of anything else."""
-        self._note(Kind.STATE, name, lambda pen, offset: lambda: json.dumps(document))
 
     def has(self, kind: Kind, key: str) -> bool:
         """Whether it has changed."""

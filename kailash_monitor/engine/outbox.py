@@ -131,6 +131,7 @@ class Outbox:
         strangers, self._strangers = self._strangers, []
         for lane in strangers:
             self.adopt(lane)
+        self.adopted(())
 
     def gate(self, channel: str) -> Gate:
         """Give the gate in front of a channel."""
@@ -188,8 +189,19 @@ class Outbox:
             for part in lane.parts:
                 part.case.under_way.add(lane.channel)
                 lane.members[part.case] = None
+                lane.firing |= {part.case: None} if part.incident.active else {}
         self._queue(a_round, lane)
-        self._let_go(a_round, lane)
+
+    def adopted(self, cases: Iterable[Case]) -> None:
+        """Take note that all lanes from before a restart are here; `cases` are what they told of."""
+        for case in cases:
+            for channel, key in case.lanes.items():
+                lane, entry = self.find(channel, key), case.ledger.get(channel)
+                if lane is not None and entry is not None and entry.owes and entry.about.active:
+                    lane.firing[case] = None
+        for a_round in self._rounds.values():
+            for lane in tuple(a_round.lanes.values()):
+                self._let_go(a_round, lane)
 
     # -- what there is to tell -----------------------------------------------------------------------------------------
 
