@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 from kailash_monitor.alerting.incident import Incident
 from kailash_monitor.alerting.ledger import LedgerEntry, missed
@@ -11,6 +12,9 @@ from kailash_monitor.model.labels import NO_LABELS
 from kailash_monitor.model.notice import Item, Notice, NoticeKind
 
 __all__ = ["alert_of", "digest", "extra_of", "wall_time"]
+
+TITLES: Final = 20
+"""Titles of alerts that the description of a digest names; channels that can show more have its items."""
 
 
 def alert_of(incident: Incident, status: AlertStatus, wall_offset: float) -> Alert:
@@ -62,13 +66,19 @@ def digest(message_id: str, key: GroupKey, items: Sequence[Item], sent_at: float
         str(key),
         gravest,
         title,
-        "; ".join(dict.fromkeys(item.alert.title for item in items)),
+        _titles(items),
         labels=dict(labels),
         status=AlertStatus.FIRING if firing else AlertStatus.RESOLVED,
         fired_at=min((item.alert.fired_at for item in items if item.alert.fired_at is not None), default=None),
     )
     counts = {word: count for count, word in counted}
     return Notice(message_id, NoticeKind.DIGEST, summary, sent_at=sent_at, items=tuple(items), extra={**extra, **counts})
+
+
+def _titles(items: Sequence[Item]) -> str:
+    titles = tuple(dict.fromkeys(item.alert.title for item in items))
+    more = [f"and {len(titles) - TITLES} more"] if len(titles) > TITLES else []
+    return "; ".join([*titles[:TITLES], *more])
 
 
 def wall_time(at: float, offset: float) -> datetime:
