@@ -17,16 +17,18 @@ if TYPE_CHECKING:
         AlertRule,
         AlertSeverity,
         AlertStatus,
+        EmailNotificationChannel,
         Inhibition,
         LogNotificationChannel,
         MuteTime,
         NotificationChannel,
         Route,
+        SlackNotificationChannel,
         WebhookNotificationChannel,
         burn_rate_rules,
         create_default_alert_rules,
     )
-    from kailash_monitor.errors import ConfigurationError, LifecycleError, MonitoringError
+    from kailash_monitor.errors import ConfigurationError, LifecycleError, MonitoringError, StoreError
     from kailash_monitor.metrics import (
         Metric,
         MetricsCollector,
@@ -49,6 +51,7 @@ __all__ = [
     "AlertSeverity",
     "AlertStatus",
     "ConfigurationError",
+    "EmailNotificationChannel",
     "Inhibition",
     "LifecycleError",
     "LogNotificationChannel",
@@ -63,6 +66,8 @@ __all__ = [
     "PerformanceMetrics",
     "Route",
     "SecurityMetrics",
+    "SlackNotificationChannel",
+    "StoreError",
     "ValidationMetrics",
     "WebhookNotificationChannel",
     "__version__",
@@ -76,18 +81,20 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_ERRORS = ("ConfigurationError", "LifecycleError", "MonitoringError")
+_ERRORS = ("ConfigurationError", "LifecycleError", "MonitoringError", "StoreError")
 _ALERTS = (
     "Alert",
     "AlertManager",
     "AlertRule",
     "AlertSeverity",
     "AlertStatus",
+    "EmailNotificationChannel",
     "Inhibition",
     "LogNotificationChannel",
     "MuteTime",
     "NotificationChannel",
     "Route",
+    "SlackNotificationChannel",
     "WebhookNotificationChannel",
     "burn_rate_rules",
     "create_default_alert_rules",

@@ -2,6 +2,7 @@
 
 import asyncio
 import faulthandler
+import itertools
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -44,6 +45,15 @@ async def clock() -> VirtualClock:
 async def registry(clock: VirtualClock) -> MetricsRegistry:
     """An empty registry on virtual time."""
     return MetricsRegistry(clock=clock)
+
+
+_NUMBERS = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def state_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a program keeps goes into a folder of the test alone, which is there once something is put into it."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / f"state-{next(_NUMBERS)}"))
 
 
 @pytest.fixture(autouse=True)

@@ -6,10 +6,14 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
+from kailash_monitor import alerts
 from kailash_monitor.alerts import (
     Alert,
     AlertManager,
@@ -19,7 +23,9 @@ from kailash_monitor.alerts import (
     Route,
     WebhookNotificationChannel,
 )
-from kailash_monitor.channels import from_mapping
+from kailash_monitor.channels import channel_name, from_mapping
+from kailash_monitor.channels.egress import Egress
+from kailash_monitor.channels.mapping import CHANNEL_TYPES
 from kailash_monitor.channels.text import SHOWN, headline, one_line
 from kailash_monitor.channels.webhook import payload
 from kailash_monitor.delivery.outcome import Delivered, Outcome, Rejected, Retry
@@ -498,17 +504,59 @@ def test_no_secret_shows() -> None:
 # -- from mappings
 
 
-def test_channels_from_mappings() -> None:
-    assert isinstance(from_mapping({"type": "log", "level": "ERROR"}), LogNotificationChannel)
-    assert isinstance(from_mapping({"type": "webhook", "webhook_url": "http://x/"}), WebhookNotificationChannel)
+MAPPINGS: dict[str, dict[str, object]] = {
+    "log": {"level": "ERROR"},
+    "webhook": {"webhook_url": "http://x/", "headers": {"a": "b"}, "timeout": timedelta(seconds=3)},
+    "slack": {"webhook_url": "http://x/", "channel": "#alerts", "timeout": 3},
+    "email": {"smtp_host": "x", "smtp_port": 25, "from_email": "a@x", "to_emails": ("b@x",), "timeout": "3s"},
+    "pagerduty": {"routing_key": "k3y", "timeout": 3.0},
+    "teams": {"webhook_url": "http://x/", "timeout": "3s", "egress": Egress.PUBLIC},
+    "discord": {"webhook_url": "http://x/", "timeout": "3s"},
+    "telegram": {"token_file": "/run/token", "chat_id": -5, "timeout": "3s"},
+    "alertmanager": {"urls": ["http://x/"], "password_file": Path("/run/word"), "username": "me", "timeout": "3s"},
+    "apprise": {"urls": "json://x", "timeout": "3s"},
+}
+"""A channel of each type."""
+
+
+needs_apprise = pytest.mark.skipif(find_spec("apprise") is None, reason="apprise, from its extra, is not installed")
+TYPES = [pytest.param(kind, marks=needs_apprise if kind == "apprise" else ()) for kind in CHANNEL_TYPES]
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_channels_from_mappings(kind: str) -> None:
+    channel = from_mapping({"type": kind, **MAPPINGS[kind], "name": "this"})
+    assert (type(channel), channel.name) == (getattr(alerts, CHANNEL_TYPES[kind]), "this")
+    assert channel_name(from_mapping({"type": kind, **MAPPINGS[kind]})) == kind
+
+
+@pytest.mark.parametrize("kind", TYPES[1:])
+def test_an_attempt_may_take_longer_than_what_the_channel_itself_allows(kind: str) -> None:
+    """So that its own words of what went wrong are heard; PagerDuty takes the alerts of a digest one by one."""
+    channel = from_mapping({"type": kind, **MAPPINGS[kind]})
+    assert channel.attempt_seconds == (60 if kind == "pagerduty" else 4)
+    assert from_mapping({"type": kind, **MAPPINGS[kind], "timeout": "1m"}).attempt_seconds == 61
 
 
 @pytest.mark.parametrize(
     ("mapping", "message"),
     [
-        ({}, "channel: the type None; use one of log, webhook"),
-        ({"type": "pigeon"}, "the type 'pigeon'; use one of log, webhook"),
-        ({"type": "log", "levle": "s3cret"}, "log channel: the unknown key 'levle'; use level, name"),
+        ({}, "channel: no type; use one of log, webhook"),
+        (
+            {"type": "pigeon"},
+            "the type 'pigeon'; use one of log, webhook, slack, email, pagerduty, teams, discord, telegram, ",
+        ),
+        ({"type": "slak"}, "the type 'slak'; did you mean 'slack'?"),
+        ({"type": ["s3cret"]}, "a type that is no text; use one of log"),
+        ({"type": "log", "levle": "s3cret"}, "log channel: the unknown key 'levle'; did you mean 'level'?"),
+        ({"type": "log", "sound": "s3cret"}, "log channel: the unknown key 'sound'; use one of level, name"),
+        ({"type": "log", 5: "s3cret"}, "log channel: the unknown key 5; use one of level, name"),
+        ({"type": "webhook", "webhook_url": b"s3cret"}, "webhook channel: webhook_url is of the type bytes; use a text"),
+        (
+            {"type": "webhook", "webhook_url": "http://x/", "headers": "s3cret"},
+            "webhook channel: headers is a text; use a mapping",
+        ),
+        ({"type": "slack", "webhook_url": "http://x/", "mention": 5}, "mention is a whole number; use a text or a mapping"),
         ({"type": "webhook"}, "webhook channel: no webhook_url; it needs webhook_url"),
     ],
 )

@@ -6,13 +6,14 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,19 +26,15 @@ from kailash_monitor.cli.live import screen
 from kailash_monitor.cli.logs import LogView
 from kailash_monitor.cli.run import last_words
 from kailash_monitor.cli.sparkline import sparkline
+from kailash_monitor.cli.state import state_folder
 from kailash_monitor.engine import Delivery, RuleStatus, Untold
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.model.notice import Notice, NoticeKind
+from kailash_monitor.storage import SqliteStore
 from kailash_monitor.web import Listen
 
 COMMAND = [sys.executable, "-c", "from kailash_monitor.cli import main; main()"]
 EXAMPLE = Path(__file__).parent.parent / "examples" / "monitor.yaml"
-
-
-@pytest.fixture(autouse=True)
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a program writes for other commands goes into a folder of this test alone."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
 def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
@@ -262,6 +259,132 @@ def test_sigterm_ends_it_in_time_though_a_receiver_says_nothing(tmp_path: Path) 
             assert program.wait(10) == 0
             assert time.monotonic() - begun < 5
             peer.close()
+
+
+# -- what survives it
+
+
+@pytest.fixture
+def always(tmp_path: Path) -> Path:
+    """A file with one rule that always fires."""
+    path = tmp_path / "always.yaml"
+    path.write_text(
+        "rules: [{name: always, metric: threads, collector: process, condition: '> 0', evaluation_interval: 100ms}]\n"
+    )
+    return path
+
+
+@pytest.mark.parametrize("how", ["by default", "--store", "store:"])
+def test_an_alert_survives_a_restart_and_is_told_once(how: str, always: Path, tmp_path: Path) -> None:
+    database = tmp_path / "alerts.db"
+    command = ["run", "--config", str(always), "--for", "1s", "--plain", "--listen", "127.0.0.1:0"]
+    if how == "--store":
+        command += ["--store", str(database)]
+    elif how == "store:":
+        always.write_text(f"store: {database}\n{always.read_text()}")
+    else:
+        database = state_folder() / "kailash-monitor.db"
+    first, second = run(*command), run(*command)
+    assert (first.returncode, first.stderr, second.returncode, second.stderr) == (0, "", 0, "")
+    assert "FIRING [warning] Always" in first.stdout
+    assert "from before" not in first.stdout
+    assert "FIRING" not in second.stdout
+    assert "going on with 1 alert from before\n" in second.stdout
+    assert "still firing: [warning] Always (always_process)\n" in second.stdout
+    assert database.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("stated", [False, True])
+def test_without_a_store_nothing_survives_it(stated: bool, always: Path, tmp_path: Path) -> None:
+    if stated:
+        always.write_text(f"store: {tmp_path}/alerts.db\n{always.read_text()}")
+    for _ in range(2):
+        ended = run("run", "--config", str(always), "--for", "300ms", "--plain", "--listen", "127.0.0.1:0", "--no-store")
+        assert "FIRING [warning] Always" in ended.stdout
+    assert list(tmp_path.glob("*.db")) == list(state_folder().glob("*.db")) == []
+
+
+def test_a_stated_database_of_a_running_program_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+    database = tmp_path / "alerts.db"
+    with running("--plain", "--listen", "127.0.0.1:0", "--store", str(database)) as (program, address):
+        ended = run("run", "--plain", "--listen", "127.0.0.1:0", "--store", str(database))
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert ended.stderr == (
+            f"kailash-monitor: {database}: another program, process {program.pid}, uses it;"
+            " stop that, or give each a file of its own\n"
+        )
+        assert json.loads(ask(address, "/healthz"))["status"] == "ok"
+
+
+def test_two_programs_run_on_one_machine_though_one_has_the_database(always: Path) -> None:
+    with running("--plain", "--listen", "127.0.0.1:0") as (program, _):
+        ended = run("run", "--config", str(always), "--for", "300ms", "--plain", "--listen", "127.0.0.1:0")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    (warning,) = [line for line in ended.stdout.splitlines() if "forgotten" in line]
+    assert (
+        f"what happens now is forgotten at the end: {state_folder()}/kailash-monitor.db: another program, process {program.pid}, uses it;"
+        in warning
+    )
+    assert "FIRING [warning] Always" in ended.stdout
+
+
+def test_a_database_that_is_none_is_left_as_it_is(tmp_path: Path) -> None:
+    database = tmp_path / "notes.txt"
+    database.write_text("not a database, but dear to somebody\n" * 100)
+    ended = run("run", "--for", "100ms", "--plain", "--listen", "127.0.0.1:0", "--store", str(database))
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith(f"kailash-monitor: {database}: it is damaged, or no database (file is not a database); ")
+    assert ended.stderr.count("\n") == 1
+    assert database.read_text().startswith("not a database")
+
+
+def test_a_store_in_a_folder_that_is_not_there_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+    config = tmp_path / "monitor.yaml"
+    config.write_text(f"store: {tmp_path}/none/alerts.db")
+    ended = run("run", "--config", str(config), "--for", "100ms", "--plain", "--listen", "127.0.0.1:0")
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
+    assert f"the folder {tmp_path}/none is not there; " in ended.stderr
+
+
+def test_a_database_that_cannot_be_read_ends_it_with_exit_code_1(tmp_path: Path) -> None:
+    database = tmp_path / "alerts.db"
+    store = SqliteStore(database)
+    store.open()
+    store.close()
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("DROP TABLE alerts")
+    ended = run("run", "--plain", "--listen", "127.0.0.1:0", "--store", str(database))
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert ended.stderr.startswith(
+        f"kailash-monitor: the alert manager could not start: StoreError: {database}: no such table"
+    )
+
+
+def test_a_state_folder_that_cannot_be_keeps_nobody_from_monitoring(always: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(always))
+    ended = run("run", "--config", str(always), "--for", "300ms", "--plain", "--listen", "127.0.0.1:0")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert re.search(
+        rf"WARNING +what happens now is forgotten at the end: {always}.*: (File exists|Not a directory)", ended.stdout
+    )
+    assert "FIRING [warning] Always" in ended.stdout
+
+
+def test_check_does_not_touch_the_store(tmp_path: Path) -> None:
+    config = tmp_path / "monitor.yaml"
+    config.write_text(f"store: {tmp_path}/alerts.db")
+    ended = run("check", str(config))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert list(tmp_path.iterdir()) == [config]
+    assert not state_folder().exists()
+
+
+def test_a_store_and_none_is_wrong_use() -> None:
+    ended = run("run", "--store", "x.db", "--no-store")
+    assert (ended.returncode, ended.stderr) == (2, "kailash-monitor: --store and --no-store together; choose one\n")
+
+
+# -- how it ends
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no SIGHUP on this system")

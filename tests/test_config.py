@@ -3,17 +3,24 @@
 import inspect
 import os
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from kailash_monitor.alerting.route import destinations
 from kailash_monitor.alerts import AlertRule, LogNotificationChannel, Route, WebhookNotificationChannel
+from kailash_monitor.channels.mapping import CHANNEL_TYPES, channel_parameters
 from kailash_monitor.config import default_monitor, load_monitor
-from kailash_monitor.config.schema import BurnRateSettings, RuleSettings, Settings, keys_of
+from kailash_monitor.config.loader import load_contents
+from kailash_monitor.config.schema import CHANNEL_KEYS, BurnRateSettings, RuleSettings, Settings, keys_of
+from kailash_monitor.delivery.bucket import Rate
 from kailash_monitor.errors import InvalidFile
+from kailash_monitor.storage import SqliteStore
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "monitor.yaml"
+
+needs_apprise = pytest.mark.skipif(find_spec("apprise") is None, reason="apprise, from its extra, is not installed")
 
 
 @pytest.fixture
@@ -46,13 +53,31 @@ def test_the_example_adds_to_the_defaults_and_replaces_by_name() -> None:
     assert list(monitor.manager.channels_by_name()) == ["log", "pager"]
 
 
+def shown(key: str) -> bool:
+    return re.search(rf"(^|[\s{{#-]){key}:", EXAMPLE.read_text()) is not None
+
+
 MAPPINGS = ["match", "continue", "wait", "interval", "mute_times", "escalation", "after"]  # of routes
 MAPPINGS += ["weekdays", "times", "days", "months", "time_zone", "source", "target", "equal"]
 
 
 @pytest.mark.parametrize("key", sorted({*keys_of(Settings), *keys_of(RuleSettings), *keys_of(BurnRateSettings), *MAPPINGS}))
 def test_the_example_shows_every_key(key: str) -> None:
-    assert re.search(rf"(^|[\s{{#-]){key}:", EXAMPLE.read_text())
+    assert shown(key)
+
+
+@pytest.mark.parametrize("kind", CHANNEL_TYPES)
+def test_the_example_shows_every_type_of_channel_and_each_of_its_keys_or_the_file_in_its_place(kind: str) -> None:
+    assert re.search(rf"- type: {kind}$", EXAMPLE.read_text(), re.MULTILINE)
+    names = {key.removeprefix("webhook_").removesuffix("_file") for key in (*channel_parameters(kind), *CHANNEL_KEYS)}
+    assert {name for name in names if not shown(name) and not shown(f"{name}_file")} == set()
+
+
+@needs_apprise
+def test_the_channels_of_the_example_that_are_switched_off_would_work_too(write) -> None:  # type: ignore[no-untyped-def]
+    file = write(EXAMPLE.read_text().replace("    enabled: false\n    ", "    "))
+    manager = load_monitor(file).manager
+    assert list(manager.channels_by_name()) == ["log", "pager", "operations", *list(CHANNEL_TYPES)[2:]]
 
 
 def test_what_the_example_says_in_a_comment_can_be_read_too(write) -> None:  # type: ignore[no-untyped-def]
@@ -168,15 +193,87 @@ def test_secrets_come_from_the_environment(write, monkeypatch: pytest.MonkeyPatc
         write("channels: [{type: webhook, url: '${HOOK}', headers: {Authorization: 'Bearer ${TOKEN}'}}]")
     ).manager
     (_, webhook) = manager.notification_channels
-    assert (webhook._url, webhook._headers) == ("http://127.0.0.1/s3cret", {"Authorization": "Bearer s3cret"})  # type: ignore[attr-defined]
+    assert (webhook._url.value, webhook._headers.value) == ("http://127.0.0.1/s3cret", {"authorization": "Bearer s3cret"})  # type: ignore[attr-defined]
     assert "s3cret" not in repr(manager.notification_channels)
+
+
+SECRET = {
+    "webhook": "url: 'http://me:s3cret@x/s3cret?s3cret', headers: {X-Key: s3cret}, secret: s3cret",
+    "slack": "url: 'http://x/s3cret'",
+    "email": "smtp_host: x, smtp_port: 25, username: me@x, password: s3cret, to_emails: you@x",
+    "pagerduty": "routing_key: s3cret",
+    "teams": "url: 'http://x/s3cret?s3cret'",
+    "discord": "url: 'http://x/s3cret'",
+    "telegram": "token: '1:s3cret', chat_id: 5",
+    "alertmanager": "urls: ['http://x/s3cret'], headers: {X-Key: s3cret}, token: s3cret",
+    "apprise": "urls: ['json://me:s3cret@x/s3cret']",
+}
+"""A channel of each type that has secrets, with all of them."""
+
+WITH_SECRETS = [pytest.param(kind, marks=needs_apprise if kind == "apprise" else ()) for kind in SECRET]
+
+
+@pytest.mark.parametrize("kind", WITH_SECRETS)
+def test_a_channel_of_any_type_shows_no_secret(write, kind: str) -> None:  # type: ignore[no-untyped-def]
+    file = write(f"channels: [{{type: {kind}, name: this, {SECRET[kind]}}}]")
+    monitor, contents = load_monitor(file), load_contents(file)
+    channel = monitor.manager.channels_by_name()["this"]
+    assert type(channel).__name__ == CHANNEL_TYPES[kind]
+    for text in map(repr, (monitor, channel, contents, contents.settings, contents.channels[0])):
+        assert "s3cret" not in text
+
+
+@pytest.mark.parametrize("kind", WITH_SECRETS)
+@pytest.mark.parametrize(
+    "extra", ["nothing: s3cret", "timeout: s3cret", "rate: s3cret", "enabled: maybe", "fallback: nobody"]
+)
+def test_a_mistake_beside_secrets_shows_none_of_them(write, kind: str, extra: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(InvalidFile) as refused:
+        load_monitor(write(f"channels: [{{type: {kind}, {SECRET[kind]}, {extra}}}]"))
+    (problem,) = refused.value.problems
+    assert f": channels[0].{extra.partition(':')[0]}: " in problem
+    assert "s3cret" not in problem.replace("the timeout 's3cret'", "").replace("'s3cret' is not a duration", "")
+
+
+def policy(manager, name: str):  # type: ignore[no-untyped-def]
+    return manager.core.outbox.gates()[name].policy
+
+
+@pytest.mark.parametrize("rate", ["{per_second: 0.5, burst: 3}", "[0.5, 3]"])
+def test_a_file_says_how_a_channel_is_to_be_used(write, rate: str) -> None:  # type: ignore[no-untyped-def]
+    manager = load_monitor(write(f"""
+        channels:
+        - {{type: slack, url: "http://x/", rate: {rate}, fallback: second, fallback_after: 90s}}
+        - {{type: teams, url: "http://x/", name: second}}
+    """)).manager  # fmt: skip
+    slack, teams = policy(manager, "slack"), policy(manager, "second")
+    assert (slack.rate, slack.fallback, slack.fallback_after) == (Rate(0.5, 3), "second", 90)
+    assert (teams.rate, teams.fallback, teams.fallback_after) == (Rate(1.0, 5), None, 300)
+
+
+def test_the_log_that_is_there_by_default_can_be_a_fallback(write) -> None:  # type: ignore[no-untyped-def]
+    manager = load_monitor(write("channels: [{type: slack, url: 'http://x/', fallback: log}]")).manager
+    assert policy(manager, "slack").fallback == "log"
+
+
+def test_a_file_may_name_the_parameter_of_the_class_instead_of_the_short_key(write) -> None:  # type: ignore[no-untyped-def]
+    manager: object = load_monitor(write("channels: [{type: webhook, webhook_url: 'http://x/'}]")).manager
+    assert "webhook" in manager.channels_by_name()  # type: ignore[attr-defined]
+
+
+def test_only_a_file_that_states_a_store_has_one_and_it_is_not_touched(write, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    assert load_monitor(write("default_rules: true")).store is None
+    assert default_monitor().store is None
+    stated = load_monitor(write(f"store: {tmp_path}/alerts.db"))
+    assert isinstance(stated.store, SqliteStore)
+    assert not (tmp_path / "alerts.db").exists()
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
         ("rulez: []", ":1: rulez: unknown key; did you mean 'rules'?"),
-        ("zzz: 1", ":1: zzz: unknown key; use listen, namespace, collectors, default_rules, rules, burn_rates, channels, "),
+        ("zzz: 1", ":1: zzz: unknown key; use listen, store, namespace, collectors, default_rules, rules, burn_rates, channels, "),
         ("- a", ":1: the file: not a mapping; write keys such as 'rules:' and 'channels:'"),
         ("rules: 5", ":1: rules: saw 5; write a list, each item after a dash"),
         ("rules:\n- name: x\n  metric: load1\n  condition: '> 5'\n  treshold: 5", ":5: rules[0].treshold: unknown key; did you mean 'threshold'?"),
@@ -186,12 +283,18 @@ def test_secrets_come_from_the_environment(write, monkeypatch: pytest.MonkeyPatc
         ("rules:\n- name: x\n  metric: load1\n  condition: '> 5'\n  severity: loud", ":5: rules[0].severity: saw 'loud'; use one of 'info', 'warning', 'error' or 'critical'"),
         ("rules:\n- metric: load1\n  condition: '> 5'", ":2: rules[0]: name is missing"),
         ("rules:\n- {name: x, metric: load1, condition: '> 5'}\n- {name: x, metric: load1, condition: '> 6'}", ":3: rules[1].name: a second rule of that name; give it another name"),
-        ("channels: [{type: pigeon}]", ":1: channels[0].type: saw 'pigeon'; use one of 'log', 'webhook'"),
-        ("channels: [{level: ERROR}]", ":1: channels[0]: type is missing; use one of 'log', 'webhook'"),
+        ("channels: [{type: pigeon}]", ":1: channels[0].type: the type 'pigeon'; use one of log, webhook, slack, email, "),
+        ("channels: [{type: emial}]", ":1: channels[0].type: the type 'emial'; did you mean 'email'?"),
+        ("channels: [{type: [s3cret]}]", ":1: channels[0].type: a type that is no text; use one of log"),
+        ("channels: [{level: ERROR}]", ":1: channels[0]: no type; use one of log, webhook, slack, email, "),
         ("channels:\n- type: log\n  level: loud", ":3: channels[0].level: the level 'loud'; use one of"),
         ("channels:\n- type: webhook\n  url: s3cret", ":3: channels[0].url: an address that is no URL; use http://… or https://…"),
-        ("channels:\n- type: webhook\n  url: [s3cret]", ":3: channels[0].url: write a text; put it into quotes"),
-        ("channels:\n- type: webhook\n  url: http://x/\n  tokn: s3cret", ":4: channels[0].tokn: unknown key; use"),
+        ("channels:\n- type: webhook\n  url: [s3cret]", ":3: channels[0].url: webhook_url is a list; use a text"),
+        ("channels:\n- type: webhook\n  url:", ":3: channels[0].url: webhook_url is empty; use a text"),
+        ("channels:\n- type: webhook\n  url: http://x/\n  webhook_url: http://x/s3cret", ":3: channels[0].url: the unknown key 'url'; use one of webhook_url, "),
+        ("channels:\n- type: webhook\n  url: http://x/\n  tokn: s3cret", ":4: channels[0].tokn: the unknown key 'tokn'; use one of webhook_url, headers, name, secret,"),
+        ("channels:\n- type: log\n  falback: s3cret", ":3: channels[0].falback: the unknown key 'falback'; did you mean 'fallback'?"),
+        ("channels:\n- type: log\n  parameters: s3cret", ":3: channels[0].parameters: the unknown key 'parameters'; use one of level, name, enabled, rate, fallback, fallback_after"),
         ("channels:\n- type: webhook\n  url: ${NOT_SET_ANYWHERE}", ":3: channels[0].url: the environment variable NOT_SET_ANYWHERE is not set"),
         ("channels:\n- {type: log, name: a}\n- {type: log, name: a}", ":3: channels[1].name: a second of that name; give it another name"),
         ("collectors: {hots: {}}", ":1: collectors.hots: unknown key; did you mean 'host'?"),
@@ -221,7 +324,53 @@ def test_secrets_come_from_the_environment(write, monkeypatch: pytest.MonkeyPatc
         ("channels: [s3cret]", ":1: channels[0]: write a mapping, such as {key: value}"),
         ("channels:\n- type: webhook\n  url: 'http://x:65536/s3cret'", ":3: channels[0].url: an address with an impossible port; use a port from 1 to 65535"),
         ("channels:\n- type: webhook\n  url: 'http://x/'\n  headers: {a b: s3cret}", ":4: channels[0].headers: the header name 'a b'; letters, digits and hyphens, no space"),
-        ("channels:\n- type: webhook\n  url: 'http://x/'\n  headers: {a: 5}", ":4: channels[0].headers.a: write a text; put it into quotes"),
+        ("channels:\n- type: webhook\n  url: 'http://x/'\n  headers: {a: 5}", ":4: channels[0].headers: the value of the header 'a'; a text on one line"),
+        ("channels:\n- type: webhook\n  url: 'http://x/'\n  headers: [s3cret]", ":4: channels[0].headers: headers is a list; use a mapping"),
+        ("channels:\n- type: webhook\n  url: 'http://x/'\n  headers: {a: \"s3cret\\n\"}", ":4: channels[0].headers: the value of the header 'a'; a text on one line"),
+        ("channels:\n- type: webhook\n  url: 'http://x/'\n  secret: whsec_s3cret", ":4: channels[0].secret: a secret with "),
+        ("channels:\n- type: webhook\n  url: 'http://x/'\n  secret: 5", ":4: channels[0].secret: secret is a whole number; use a text"),
+        ("channels:\n- type: webhook\n  url: 'http://x/'\n  secret: s3cret\n  secret_file: s3cret", ":4: channels[0].secret: both secret and secret_file; give one of them"),
+        ("channels:\n- type: webhook\n  url: 'http://x/'\n  format: xml", ":4: channels[0].format: the format 'xml'; use one of json, alertmanager"),
+        ("channels:\n- type: webhook\n  url: 'http://x/'\n  timeout: 5m", ":4: channels[0].timeout: the timeout '5m'; use more than 0 and at most 1m"),
+        ("channels:\n- type: webhook\n  url: 'http://x/'\n  timeout: true", ":4: channels[0].timeout: timeout is true or false; use a number or a text"),
+        ("channels:\n- type: webhook\n  url: 'http://x/'\n  egress: none", ":4: channels[0].egress: the egress 'none'; use \"private\" or \"public\""),
+        ("channels:\n- type: slack\n  channel: ops", ":2: channels[0]: no webhook_url; it needs webhook_url"),
+        ("channels:\n- type: slack\n  url: s3cret", ":3: channels[0].url: an address that is no URL"),
+        ("channels:\n- type: slack\n  url: 'http://x/'\n  mention: {loud: '@here'}", ":4: channels[0].mention: "),
+        ("channels:\n- type: slack\n  url: 'http://x/'\n  text_template: '{{ nothing }}'", ":4: channels[0].text_template: text_template, line 1: "),
+        ("channels:\n- type: teams\n  webhook_url: s3cret", ":3: channels[0].webhook_url: an address that is no URL"),
+        ("channels:\n- type: discord\n  url: 'http://x/'\n  username: discord", ":4: channels[0].username: the username 'discord'"),
+        ("channels:\n- type: telegram\n  chat_id: 5", ":2: channels[0]: neither token nor token_file; give one of them"),
+        ("channels:\n- type: telegram\n  token: s3cret\n  chat_id: 5", ":3: channels[0].token: a token that is none; "),
+        ("channels:\n- type: telegram\n  token: 1:s3cret\n  chat_id: [5]", ":4: channels[0].chat_id: chat_id is a list; use a whole number or a text"),
+        ("channels:\n- type: pagerduty\n  routing_key: a s3cret", ":3: channels[0].routing_key: a routing_key that is none; "),
+        ("channels:\n- type: pagerduty\n  routing_key: s3cret\n  url: s3cret", ":4: channels[0].url: an address that is no URL"),
+        ("channels:\n- type: email\n  smtp_host: x\n  smtp_port: 25\n  from_email: a@x\n  to_emails: 5", ":6: channels[0].to_emails: to_emails is a whole number; use a list or a text"),
+        ("channels:\n- type: email\n  smtp_host: x\n  smtp_port: '25'\n  from_email: a@x\n  to_emails: a@x", ":4: channels[0].smtp_port: smtp_port is a text; use a whole number"),
+        ("channels:\n- type: email\n  smtp_host: x\n  smtp_port: 25\n  from_email: a@x\n  to_emails: a@x\n  html: 'no'", ":7: channels[0].html: html is a text; use true or false"),
+        ("channels:\n- type: email\n  smtp_host: x\n  smtp_port: 25\n  from_email: a@x\n  to_emails: a@x\n  security: much", ":7: channels[0].security: the security 'much'; use one of starttls, tls, none"),
+        ("channels:\n- type: email\n  smtp_host: x\n  smtp_port: 25\n  username: a@x\n  to_emails: a@x\n  password: [s3cret]", ":7: channels[0].password: password is a list; use a text"),
+        ("channels:\n- type: email\n  smtp_host: x\n  smtp_port: 25\n  username: a@x\n  to_emails: a@x\n  password: s3cret\n  use_tls: false", ":8: channels[0].use_tls: a password that would go to x in clear"),
+        ("channels:\n- type: alertmanager\n  urls: []", ":3: channels[0].urls: no addresses; "),
+        ("channels:\n- type: alertmanager\n  urls: [s3cret]", ":3: channels[0].urls: an address that is no URL"),
+        ("channels:\n- type: alertmanager\n  urls: {a: s3cret}", ":3: channels[0].urls: "),
+        ("channels:\n- type: alertmanager\n  urls: http://x\n  token: s3cret\n  username: a\n  password: s3cret", ":4: channels[0].token: a token beside a username and a password"),
+        ("channels:\n- type: alertmanager\n  urls: http://x\n  resend_every: 5d", ":4: channels[0].resend_every: resend_every = '5d'; use a second to a day"),
+        pytest.param("channels:\n- type: apprise\n  urls: ['nobody-knows://s3cret']", ":3: channels[0].urls: address 1 of 1, which Apprise does not know", marks=needs_apprise),
+        ("channels:\n- type: log\n  rate: 5", ":3: channels[0].rate: write how many messages a second and at once: {per_second: 1, burst: 5}, or [1, 5]"),
+        ("channels:\n- type: log\n  rate: {per_second: 1, bust: 5}", ":3: channels[0].rate: write how many messages a second and at once: "),
+        ("channels:\n- type: log\n  rate: [0, 5]", ":3: channels[0].rate: 0 messages a second; a number above zero, such as 0.5"),
+        ("channels:\n- type: log\n  rate: {per_second: 1, burst: 1.5}", ":3: channels[0].rate: a burst of 1.5; a whole number, 1 at least"),
+        ("channels:\n- type: log\n  fallback: [s3cret]", ":3: channels[0].fallback: write a text; put it into quotes"),
+        ("channels:\n- type: log\n  fallback: lgo", ":3: channels[0].fallback: the channel 'lgo', which is not there or switched off; did you mean 'log'?"),
+        ("channels:\n- type: log\n  fallback: log", ":3: channels[0].fallback: fallback = 'log'; the name of another channel"),
+        ("channels:\n- {type: log, fallback: b}\n- {type: log, name: b, enabled: false}", ":2: channels[0].fallback: the channel 'b', which is not there or switched off; use one of log"),
+        ("channels:\n- {type: log, fallback: b}\n- {type: log, name: b, level: loud}", ":3: channels[1].level: the level 'loud'"),
+        ("channels:\n- type: log\n  fallback_after: soon", ":3: channels[0].fallback_after: 'soon' is not a duration"),
+        ("channels:\n- type: log\n  fallback_after: -5s", ":3: channels[0].fallback_after: fallback_after = '-5s'; a duration not negative"),
+        ("channels:\n- type: log\n  name: [s3cret]", ":3: channels[0].name: name is a list; use a text"),
+        ("channels:\n- type: slack\n  enabled: false\n  url: [s3cret]", ":4: channels[0].url: webhook_url is a list; use a text"),
+        ("store: 5", ":1: store: saw 5; write a text; put it into quotes"),
         ("rules:\n- name: x\n  metric: load1\n  condition: '>'\n  severity: error\n  levels: {warning: 1, error: 2}", ":5: rules[0].severity: severity = 'error' beside levels; the levels name the severities; leave it out"),
         ("rules:\n- name: x\n  metric: load1\n  condition: '>'\n  levels:\n    loud: 1\n    error: 2", ":6: rules[0].levels.loud: saw 'loud'; use one of 'info', 'warning', 'error' or 'critical'"),
         ("rules:\n- name: x\n  metric: load1\n  condition: '>'\n  levels:\n    info: 1\n    error: '2'", ":7: rules[0].levels.error: saw '2'; write a number"),

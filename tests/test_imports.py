@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 import kailash_monitor
-from kailash_monitor import alerts
+from kailash_monitor import alerts, channels
+from kailash_monitor.channels.mapping import CHANNEL_TYPES
 
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
 """Without what a coverage run adds to every process: it loads sqlite3."""
 
-HEAVY = ("aiohttp", "aiosmtplib", "sqlite3", "yaml", "psutil", "pydantic", "rich", "click")
+HEAVY = ("aiohttp", "aiosmtplib", "apprise", "jinja2", "sqlite3", "yaml", "psutil", "pydantic", "rich", "click")
 
 
 def _python(script: str) -> str:
@@ -28,7 +29,14 @@ def _python(script: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "module", ["kailash_monitor", "kailash_monitor.metrics", "kailash_monitor.alerts", "kailash_monitor.blocking"]
+    "module",
+    [
+        "kailash_monitor",
+        "kailash_monitor.metrics",
+        "kailash_monitor.alerts",
+        "kailash_monitor.blocking",
+        "kailash_monitor.storage",
+    ],
 )
 def test_importing_starts_nothing_opens_nothing_and_loads_nothing_heavy(module: str) -> None:
     fds = "len(os.listdir('/proc/self/fd'))" if os.path.isdir("/proc/self/fd") else "0"
@@ -46,6 +54,18 @@ def test_importing_the_package_alone_loads_no_part_of_it() -> None:
     assert out == "[]\n"
 
 
+def test_a_channel_is_imported_when_it_is_asked_for_and_what_it_needs_when_it_sends() -> None:
+    out = _python(f"""
+        import sys
+        from kailash_monitor import alerts
+        print("kailash_monitor.channels.email" in sys.modules)
+        for name in alerts.__all__:
+            getattr(alerts, name)
+        print("kailash_monitor.channels.email" in sys.modules, [name for name in {HEAVY!r} if name in sys.modules])
+    """)
+    assert out == "False\nTrue []\n"
+
+
 def test_every_name_of_the_face_is_there() -> None:
     assert kailash_monitor.__all__ == sorted(kailash_monitor.__all__, key=lambda n: (n[0].islower() or n[0] == "_", n))
     for name in kailash_monitor.__all__:
@@ -59,9 +79,13 @@ def test_the_face_for_alerting_has_what_the_package_offers_of_it() -> None:
     assert alerts.__all__ == sorted(alerts.__all__, key=lambda n: (n[0].islower(), n))
     assert all(hasattr(alerts, name) for name in alerts.__all__)
     assert set(kailash_monitor._ALERTS) <= set(alerts.__all__)
-    assert {"Route", "Rung", "Inhibition", "MuteTime", "Matcher", "burn_rate_rules", "NoData", "Reason"} <= set(
-        alerts.__all__
-    )
+    offered = {"Route", "Rung", "Inhibition", "MuteTime", "Matcher", "burn_rate_rules", "NoData", "Reason"}
+    offered |= {"DeadLetter", "Waiting", "ChannelStatus", *CHANNEL_TYPES.values()}
+    assert offered <= set(alerts.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        alerts.nothing  # noqa: B018
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        channels.nothing  # noqa: B018
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from kailash_monitor.channels.alertmanager_labels import alertmanager_labels
 from kailash_monitor.channels.channel import DeliveringChannel
-from kailash_monitor.channels.checks import Secret, SecretUnreadable, timeout_of
+from kailash_monitor.channels.checks import Secret, SecretUnreadable, headers_of, timeout_of
 from kailash_monitor.channels.egress import Egress, egress_of
 from kailash_monitor.channels.http import check_url, json_bytes, post
 from kailash_monitor.channels.text import runbook
@@ -100,10 +100,11 @@ class AlertmanagerNotificationChannel(DeliveringChannel):
         self._members: Final = _members(urls)
         self._credentials: Final = _credentials(username, (password, password_file), (token, token_file))
         self._username: Final = username
-        self._headers: Final = {_header(name, value).lower(): value for name, value in (headers or {}).items()}
+        self._headers: Final = headers_of(headers or {}, _WHERE)
         self._check_credentials()
         self._generator_url: Final = generator_url
         self._timeout: Final = timeout_of(timeout, _WHERE)
+        self.attempt_seconds = self._timeout + 1.0  # all members are told at the same time
         self._egress: Final = egress_of(egress, _WHERE)
         self._behind: set[str] = set()
         """The members that did not take what another one took. Only `_note` writes it."""
@@ -114,7 +115,7 @@ class AlertmanagerNotificationChannel(DeliveringChannel):
     async def deliver(self, notice: Notice) -> Outcome:
         """Post the notice once to every member."""
         try:
-            headers = {"content-type": "application/json", **self._headers, **await self._authorization()}
+            headers = {"content-type": "application/json", **self._headers.value, **await self._authorization()}
         except SecretUnreadable as unreadable:
             return Retry(str(unreadable))
         outcomes = await self._post(await self._body(notice), headers)
@@ -145,11 +146,11 @@ class AlertmanagerNotificationChannel(DeliveringChannel):
     def _check_credentials(self) -> None:
         """Raise a ChannelError where a request would have credentials twice."""
         in_address = any("@" in urlsplit(member.url).netloc for member in self._members)
-        given = [self._credentials is not None, "authorization" in self._headers, in_address]
+        given = [self._credentials is not None, "authorization" in self._headers.value, in_address]
         if given.count(True) > 1:
             raise ChannelError(
                 _WHERE,
-                field="headers" if "authorization" in self._headers else "urls",
+                field="headers" if "authorization" in self._headers.value else "urls",
                 seen="more credentials than one",
                 expected="give them once: as parameters, as the header 'Authorization', or in the addresses",
             )
@@ -318,23 +319,6 @@ def _resend_every(value: Duration) -> float:
             _WHERE, field="resend_every", seen=f"resend_every = {value!r}", expected="use a second to a day, such as '1m'"
         )
     return seconds
-
-
-_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-"""What the name of a header is made of (RFC 9110, 5.6.2)."""
-
-_UNSENDABLE: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
-
-
-def _header(name: str, value: str) -> str:
-    """Check a header, and give its name."""
-    if not isinstance(name, str) or not _TOKEN.fullmatch(name):
-        raise ChannelError(
-            _WHERE, field="headers", seen=f"the header name {name!r}", expected="letters, digits and hyphens, no space"
-        )
-    if not isinstance(value, str) or _UNSENDABLE.search(value):
-        raise ChannelError(_WHERE, field="headers", seen=f"the value of the header {name!r}", expected="a text on one line")
-    return name
 
 
 _Given = tuple[str | None, str | PathLike[str] | None]

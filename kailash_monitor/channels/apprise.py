@@ -52,6 +52,7 @@ class AppriseNotificationChannel(DeliveringChannel):
     def __init__(self, urls: str | Iterable[str], *, name: str | None = None, timeout: Duration = "10s") -> None:
         self.name = name
         self._seconds: Final = timeout_of(timeout, _WHERE)
+        self.attempt_seconds = self._seconds + 1.0
         self._services: Final = _services(urls)
         self._partly: dict[str, frozenset[_Service]] = {}
         """Which services took a message that others did not, by its id. Only `_remember` writes it."""
@@ -214,20 +215,31 @@ def _load_apprise() -> ModuleType:
         import apprise
     except ImportError:
         raise MissingExtra("the apprise channel", package="apprise", extra="apprise") from None
+    logging.getLogger("apprise").addFilter(_may_be_logged)
     for name in _TALKATIVE:
-        logging.getLogger(name).addFilter(_may_be_logged)
+        logging.getLogger(name).addFilter(_is_not_ours)
     return apprise
 
 
-_TALKATIVE: Final = ("apprise", "urllib3.connectionpool")
-"""Loggers that write whole addresses, which hold keys, at the level DEBUG."""
+_TALKATIVE: Final = tuple(
+    f"urllib3.{name}" for name in ("connection", "connectionpool", "poolmanager", "response", "util.retry")
+)
+"""Loggers of the client of most services: they write whole addresses, which hold keys, into warnings as well."""
 
 _least: Final = ContextVar("kailash_monitor_apprise_least_level", default=logging.NOTSET)
 
 
 def _may_be_logged(record: logging.LogRecord) -> bool:
-    """Whether it is grave enough where it was logged; everywhere but within our calls, everything is."""
+    """Whether it is grave enough where it was logged; everywhere but within our calls, everything is.
+
+    At the level DEBUG, Apprise writes whole addresses, which hold keys.
+    """
     return record.levelno >= _least.get()
+
+
+def _is_not_ours(_: logging.LogRecord) -> bool:
+    """Whether it was logged elsewhere than within our calls."""
+    return _least.get() == logging.NOTSET
 
 
 @contextmanager

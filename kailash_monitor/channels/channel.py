@@ -72,8 +72,9 @@ def channel_name(channel: object) -> str:
     kind = type(channel).__name__
     send = getattr(channel, "send_notification", None)
     if not callable(send) or inspect.isclass(channel):
+        what = f"the class {channel.__name__}" if inspect.isclass(channel) else f"a {kind}"  # a text can be an address
         raise ChannelError(
-            f"channel {channel!r}",
+            f"channel ({what})",
             seen="no method send_notification",
             expected="an object with send_notification(alert, context)",
         )

@@ -1,17 +1,31 @@
 """What a channel is given by people and by the other side, checked before it is used; secrets do not show themselves."""
 
 import asyncio
+import base64
 import math
 import os
+import re
 import stat
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Generic, Self, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from kailash_monitor.errors import ChannelError
 from kailash_monitor.model.durations import Duration, format_duration, parse_duration
 
-__all__ = ["Secret", "SecretUnreadable", "seconds_of", "text_of", "timeout_of"]
+__all__ = [
+    "Hidden",
+    "Secret",
+    "SecretUnreadable",
+    "headers_of",
+    "seconds_of",
+    "secrets_in",
+    "starred",
+    "text_of",
+    "timeout_of",
+]
 
 _LONGEST: Final = 60.0
 """Seconds that one attempt may take: nobody waits a minute for a page, and a worker that hangs sends nothing else."""
@@ -21,6 +35,23 @@ _LONGEST_PAUSE: Final = 86_400.0
 
 _MAX_SECRET: Final = 8_192
 """Characters of a secret file: keys and tokens have dozens; a file of megabytes was named by mistake."""
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden(Generic[T]):
+    """Something with secrets in it, such as an address or headers, that shows itself as stars; `value` is the thing itself.
+
+    >>> Hidden("https://hooks.slack.com/services/T0/B0/key")
+    ***
+    """
+
+    value: T
+
+    def __repr__(self) -> str:
+        return "***"
 
 
 class SecretUnreadable(Exception):
@@ -88,6 +119,21 @@ class Secret:
         return self.reveal() if self._file is None else await asyncio.to_thread(self.reveal)
 
 
+def secrets_in(url: str) -> tuple[str, ...]:
+    """Give what of an address is not for everybody to see, as it stands there and as it is sent: all but the host."""
+    parts = urlsplit(url)
+    user_info = parts.netloc.rpartition("@")[0]
+    basic = base64.b64encode(unquote(user_info).encode("utf-8", "replace")).decode()  # as the header has it
+    return tuple(filter(None, (user_info, parts.password, basic, parts.path.strip("/"), parts.query)))
+
+
+def starred(text: str, secrets: Iterable[str]) -> str:
+    """Give what the other side said, with stars where it repeats a secret: some repeat all that they were sent."""
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):  # one can be a part of another
+        text = text.replace(secret, "***")
+    return text
+
+
 _RIGHT: Final = "use one line of text that is not empty"
 
 
@@ -107,6 +153,40 @@ def _path(file: str | os.PathLike[str], field: str, where: str) -> Path:
     if not isinstance(path, str) or not path or "\0" in path:
         raise ChannelError(where, field=field, seen=f"{field} is no path", expected="name a file")
     return Path(path)
+
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+"""What the name of a header is made of (RFC 9110, 5.6.2)."""
+
+_UNSENDABLE: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
+
+
+def headers_of(headers: Mapping[str, str], where: str, *, ours: Collection[str] = ()) -> Hidden[dict[str, str]]:
+    """Give headers by their names in lower case; a ChannelError, which shows no value, where one of them cannot be sent.
+
+    Those that are `ours` follow from the message.
+    """
+    if not isinstance(headers, Mapping):
+        raise ChannelError(
+            where, field="headers", seen=f"a {type(headers).__name__} as headers", expected="use a mapping of names to texts"
+        )
+    return Hidden({_header(name, value, where, ours).lower(): value for name, value in headers.items()})
+
+
+def _header(name: str, value: str, where: str, ours: Collection[str]) -> str:
+    """Check a header, and give its name."""
+    if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+        shown = str(name).partition(":")[0]  # whoever writes the whole header there writes a secret after the colon
+        raise ChannelError(
+            where, field="headers", seen=f"the header name {shown!r}", expected="letters, digits and hyphens, no space"
+        )
+    if name.lower() in ours:
+        raise ChannelError(
+            where, field="headers", seen=f"the header {name!r}", expected="leave it out, it follows from the message"
+        )
+    if not isinstance(value, str) or _UNSENDABLE.search(value):
+        raise ChannelError(where, field="headers", seen=f"the value of the header {name!r}", expected="a text on one line")
+    return name
 
 
 def timeout_of(value: Duration, where: str) -> float:

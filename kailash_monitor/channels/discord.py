@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from kailash_monitor.channels.channel import DeliveringChannel
-from kailash_monitor.channels.checks import seconds_of, text_of, timeout_of
+from kailash_monitor.channels.checks import Hidden, seconds_of, text_of, timeout_of
 from kailash_monitor.channels.egress import Egress, egress_of
 from kailash_monitor.channels.fitting import cut, cut_lines, escape_links, escape_markdown, link, safe_lines, units
 from kailash_monitor.channels.http import Answer, check_url, classify, json_bytes, json_of, post
@@ -60,9 +60,10 @@ class DiscordNotificationChannel(DeliveringChannel):
         text_template: str | None = None,
     ) -> None:
         self._host: Final = check_url(webhook_url, _WHERE, "webhook_url")
-        self._url: Final = _waiting(webhook_url)
+        self._url: Final = Hidden(_waiting(webhook_url))
         self._username: Final = _checked_username(username)
         self._seconds: Final = timeout_of(timeout, _WHERE)
+        self.attempt_seconds = self._seconds + 1.0
         self._egress: Final = egress_of(egress, _WHERE)
         self._template: Final = (
             None if text_template is None else Template(text_template, field="text_template", where=_WHERE)
@@ -76,7 +77,7 @@ class DiscordNotificationChannel(DeliveringChannel):
         """Post the notice once."""
         body = await asyncio.to_thread(self._body, notice)  # a digest can be long, and a template anything
         headers = {"Content-Type": "application/json"}
-        return await post(self._url, body, headers, seconds=self._seconds, judge=judge, egress=self._egress)
+        return await post(self._url.value, body, headers, seconds=self._seconds, judge=judge, egress=self._egress)
 
     def _body(self, notice: Notice) -> bytes:
         text = None if self._template is None else self._template.render(notice)

@@ -81,6 +81,7 @@ class EmailNotificationChannel(DeliveringChannel):
         self._username = text_of(username, "username", _WHERE, longest=320)
         self._password = self._secret(password, password_file)
         self._seconds = timeout_of(timeout, _WHERE)
+        self.attempt_seconds = self._seconds + 1.0
         self._ca_file = _path(ca_file)
         self._head = Letterhead(
             sender=_sender(from_email, username),
@@ -210,7 +211,8 @@ def _host(text: str) -> str:
             if host := domain_name(text):
                 return host
     expected = "use a name or an address, without port"
-    raise ChannelError(_WHERE, field="smtp_host", seen=f"the host {text!r}", expected=expected)
+    shown = text.rpartition("@")[2] if isinstance(text, str) else text  # before it stands a password, in an address
+    raise ChannelError(_WHERE, field="smtp_host", seen=f"the host {shown!r}", expected=expected)
 
 
 def _port(port: int) -> int:

@@ -222,6 +222,7 @@ def _reason(error: "aiohttp.ClientConnectorError") -> str:
 def _split(url: str, where: str, field: str) -> SplitResult | None:
     """Give the parts of `url`; a ChannelError where its port is none, None where it is no URL at all."""
     try:
+        url.encode()  # half a surrogate pair goes into no request
         parts = urlsplit(url)
     except (ValueError, TypeError, AttributeError):  # such as "http://[", or no text
         return None

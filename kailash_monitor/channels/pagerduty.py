@@ -15,7 +15,7 @@ from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from kailash_monitor.channels.channel import DeliveringChannel
-from kailash_monitor.channels.checks import Secret, SecretUnreadable, text_of, timeout_of
+from kailash_monitor.channels.checks import Hidden, Secret, SecretUnreadable, secrets_in, starred, text_of, timeout_of
 from kailash_monitor.channels.egress import Egress, egress_of
 from kailash_monitor.channels.fitting import cut, link, safe_lines, units
 from kailash_monitor.channels.http import Answer, check_url, classify, json_bytes, json_of, post
@@ -46,6 +46,9 @@ _LABEL: Final = 500
 
 _SETTING: Final = 255
 _ENQUEUE: Final = "/enqueue"
+_DIGEST: Final = 60.0
+"""Seconds that a digest may take, one event after the other; each of them has the timeout. What is left comes next time."""
+
 _REMEMBERED: Final = 64
 """Digests that were sent in part, the latest ones: a handful at most are under way at once."""
 
@@ -81,11 +84,12 @@ class PagerDutyNotificationChannel(DeliveringChannel):
         self._host: Final = check_url(url, _WHERE, "url")
         if client_url is not None:
             check_url(client_url, _WHERE, "client_url")
-        self._url: Final = url
+        self._url: Final = Hidden(url)
         self._source: Final = text_of(source, "source", _WHERE, longest=_SETTING)
         self._client: Final = text_of(client, "client", _WHERE, longest=_SETTING)
         self._client_url: Final = client_url
         self._seconds: Final = timeout_of(timeout, _WHERE)
+        self.attempt_seconds = max(self._seconds + 1.0, _DIGEST)
         self._egress: Final = egress_of(egress, _WHERE)
         self._taken: Final[OrderedDict[str, int]] = OrderedDict()  # alerts taken, by digests sent in part; _send alone
         self.name = name
@@ -122,11 +126,11 @@ class PagerDutyNotificationChannel(DeliveringChannel):
     async def _post(self, key: str, notice: Notice) -> Outcome:
         document = payload(notice, source=self._source, client=self._client, client_url=self._client_url)
         return await post(
-            _change_url(self._url) if _is_change(notice) else self._url,
+            _change_url(self._url.value) if _is_change(notice) else self._url.value,
             json_bytes({"routing_key": key, **document}),
             {"Content-Type": "application/json"},
             seconds=self._seconds,
-            judge=lambda answer, now: judge(answer, now, key),
+            judge=lambda answer, now: judge(answer, now, key, *secrets_in(self._url.value)),
             egress=self._egress,
         )
 
@@ -164,12 +168,12 @@ def dedup_key(notice: Notice, source: str | None = None) -> str:
     return key if units(key) <= _DEDUP_KEY else hashlib.sha256(key.encode()).hexdigest()
 
 
-def judge(answer: Answer, now: float, routing_key: str = "") -> Outcome:
+def judge(answer: Answer, now: float, *secrets: str) -> Outcome:
     """Say what PagerDuty's answer means: a 400 can be about the key, which no other event would mend."""
     outcome = classify(answer, now)
     if not isinstance(outcome, Rejected) or not (said := _said(answer)):
         return outcome
-    why = f"{outcome.why}: {cut(one_line(said.replace(routing_key, '***') if routing_key else said), 200)}"
+    why = f"{outcome.why}: {cut(one_line(starred(said, secrets)), 200)}"
     about_key = re.search(r"routing[ _]key", said, re.IGNORECASE)
     return Unauthorised(why) if answer.status == 400 and about_key else Rejected(why)
 

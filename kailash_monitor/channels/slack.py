@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from kailash_monitor.channels.channel import DeliveringChannel
-from kailash_monitor.channels.checks import text_of, timeout_of
+from kailash_monitor.channels.checks import Hidden, text_of, timeout_of
 from kailash_monitor.channels.egress import Egress, egress_of
 from kailash_monitor.channels.fitting import cut, cut_lines, link, safe_lines, units
 from kailash_monitor.channels.http import Answer, check_url, classify, json_bytes, json_of, post, retry_after
@@ -82,10 +82,11 @@ class SlackNotificationChannel(DeliveringChannel):
             "icon_emoji": icon_emoji,
         }
         self.name = name
-        self._url: Final = webhook_url
+        self._url: Final = Hidden(webhook_url)
         self._looks: Final = {key: value for key, value in looks.items() if value is not None}
         self._mention: Final = _mentions(mention)
         self._seconds: Final = timeout_of(timeout, _WHERE)
+        self.attempt_seconds = self._seconds + 1.0
         self._egress: Final = egress_of(egress, _WHERE)
         self._template: Final = (
             None if text_template is None else Template(text_template, field="text_template", where=_WHERE)
@@ -98,7 +99,7 @@ class SlackNotificationChannel(DeliveringChannel):
         """Post the notice once."""
         body = await asyncio.to_thread(self._body, notice)  # a digest can be long, and a template anything
         headers = {"Content-Type": "application/json; charset=utf-8"}
-        return await post(self._url, body, headers, seconds=self._seconds, judge=judge, egress=self._egress)
+        return await post(self._url.value, body, headers, seconds=self._seconds, judge=judge, egress=self._egress)
 
     def _body(self, notice: Notice) -> bytes:
         text = None if self._template is None else self._template.render(notice)

@@ -4,6 +4,7 @@ The only importer of aiosmtplib: import it at first use, and beside the loop.
 """
 
 import asyncio
+import base64
 import os
 import re
 import socket
@@ -25,6 +26,7 @@ from aiosmtplib import (
     SMTPStatus,
 )
 
+from kailash_monitor.channels.checks import starred
 from kailash_monitor.channels.text import one_line
 from kailash_monitor.delivery.outcome import Outcome, Rejected, Retry, Unauthorised
 
@@ -70,6 +72,12 @@ class Login:
     username: str
     password: str = field(repr=False)
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The password as it is, and as it is sent."""
+        sent = (self.password, f"\0{self.username}\0{self.password}")  # RFC 4616, 2, for the latter
+        return (self.password, *(base64.b64encode(text.encode()).decode() for text in sent))
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
@@ -96,11 +104,12 @@ async def send(
         timeout=None,  # there is one deadline, for all
         local_hostname="localhost",  # until there is a connection: else a name server would be asked
     )
+    client.secrets = () if login is None else login.secrets
     try:
         async with asyncio.timeout(server.seconds):
             return await _open(client, server, login) or await _hand_in(client, sender, recipients, content)
     except SMTPException as error:
-        return _outcome(error, in_doubt=client.in_doubt)
+        return _outcome(error, client)
     except TimeoutError:
         return Retry(f"no answer within {server.seconds:g} s", in_doubt=client.in_doubt)
     except OSError as error:  # such as a certificate that is refused after STARTTLS
@@ -113,6 +122,8 @@ class _Client(SMTP):
     """A client that is closed once `close` returns, and that knows whether a message may have been taken."""
 
     AUTH_METHODS = ("plain", "login", "cram-md5")  # inside TLS the plain one is as good, and works everywhere
+    secrets: tuple[str, ...] = ()
+    """What a server may repeat, and nobody is to read."""
     _unanswered = False
 
     @property
@@ -211,7 +222,7 @@ async def _hand_in(client: _Client, sender: str, recipients: Sequence[str], cont
             if refused.code in _NOT_OF_THE_RECIPIENT:
                 raise
             lasting = refused.code >= 500 and refused.code != SMTPStatus.storage_exceeded
-            (never if lasting else later)[recipient] = _said(refused)
+            (never if lasting else later)[recipient] = _said(refused, client)
         else:
             taking.append(recipient)
     if not taking:
@@ -221,7 +232,7 @@ async def _hand_in(client: _Client, sender: str, recipients: Sequence[str], cont
     except SMTPDataError as refused:
         if refused.code in _NO_ACCESS or refused.code < 400:
             raise
-        said = dict.fromkeys(taking, _said(refused))
+        said = dict.fromkeys(taking, _said(refused, client))
         return Receipt((), later, never | said) if refused.code >= 500 else Receipt((), later | said, never)
     client.bye()
     return Receipt(tuple(taking), later, never)
@@ -236,29 +247,29 @@ _NOT_THAT_WAY: Final = frozenset({500, 501, 502, 503, 504})
 """What servers say to a way to log in that they offer and do not know."""
 
 
-def _outcome(error: SMTPException, *, in_doubt: bool) -> Outcome:
+def _outcome(error: SMTPException, client: _Client) -> Outcome:
     """Say what an exception of the library means for the message."""
     match error:
         case SMTPAuthenticationError(code=code):
             why = f"login refused: {_code(error)}"  # without the text: some servers repeat there what they were sent
             return Unauthorised(why) if code >= 500 else Retry(why)
         case SMTPResponseException(code=code) if code in _NO_ACCESS:
-            return Unauthorised(_said(error))
+            return Unauthorised(_said(error, client))
         case SMTPSenderRefused(code=code) if code >= 500:
-            return Rejected(f"sender refused: {_said(error)}")
+            return Rejected(f"sender refused: {_said(error, client)}")
         case SMTPResponseException():  # of the server, rather than of the message
-            return Retry(_said(error), in_doubt=in_doubt)
+            return Retry(_said(error, client), in_doubt=client.in_doubt)
         case SMTPConnectError():
             return Retry(_obstacle(error.__cause__ or error))
         case _:
-            return Retry("connection lost", in_doubt=in_doubt)
+            return Retry("connection lost", in_doubt=client.in_doubt)
 
 
-def _said(answer: SMTPResponseException) -> str:
-    """Give the server's words, on one line that is not endless."""
+def _said(answer: SMTPResponseException, client: _Client) -> str:
+    """Give the server's words, on one line that is not endless, with stars where it repeats the password."""
     if answer.code < 0:
         return "the server's answer makes no sense"
-    text = one_line(" ".join(answer.message.split()))
+    text = one_line(" ".join(starred(answer.message, client.secrets).split()))
     return f"{answer.code} {text[:_LONGEST_ANSWER]}".rstrip()
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from kailash_monitor.channels.channel import DeliveringChannel
-from kailash_monitor.channels.checks import timeout_of
+from kailash_monitor.channels.checks import Hidden, timeout_of
 from kailash_monitor.channels.egress import Egress, egress_of
 from kailash_monitor.channels.fitting import cut, cut_lines, escape_links, escape_markdown, link, safe_lines
 from kailash_monitor.channels.http import Answer, check_url, classify, json_of, post
@@ -65,8 +65,9 @@ class TeamsNotificationChannel(DeliveringChannel):
         text_template: str | None = None,
     ) -> None:
         self._host: Final = check_url(webhook_url, _WHERE, "webhook_url")
-        self._url: Final = webhook_url
+        self._url: Final = Hidden(webhook_url)
         self._seconds: Final = timeout_of(timeout, _WHERE)
+        self.attempt_seconds = self._seconds + 1.0
         self._egress: Final = egress_of(egress, _WHERE)
         self._template: Final = (
             None if text_template is None else Template(text_template, field="text_template", where=_WHERE)
@@ -80,7 +81,7 @@ class TeamsNotificationChannel(DeliveringChannel):
         """Post the notice once."""
         body = await asyncio.to_thread(self._body, notice)  # a digest can be long, and a template anything
         headers = {"Content-Type": "application/json"}
-        return await post(self._url, body, headers, seconds=self._seconds, judge=judge, egress=self._egress)
+        return await post(self._url.value, body, headers, seconds=self._seconds, judge=judge, egress=self._egress)
 
     def _body(self, notice: Notice) -> bytes:
         text = None if self._template is None else self._template.render(notice)

@@ -7,10 +7,11 @@ is escaped, and cut before that, so that no tag or entity is. The bot's token is
 import asyncio
 import html
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from kailash_monitor.channels.channel import DeliveringChannel
-from kailash_monitor.channels.checks import Secret, SecretUnreadable, seconds_of, timeout_of
+from kailash_monitor.channels.checks import Hidden, Secret, SecretUnreadable, seconds_of, secrets_in, starred, timeout_of
 from kailash_monitor.channels.egress import Egress, egress_of
 from kailash_monitor.channels.fitting import cut, cut_lines, link, safe_lines, units
 from kailash_monitor.channels.http import Answer, check_url, classify, json_bytes, json_of, post
@@ -68,10 +69,11 @@ class TelegramNotificationChannel(DeliveringChannel):
         if token is not None and not _TOKEN.fullmatch(token):
             raise ChannelError(_WHERE, field="token", seen="a token that is none", expected=_TOKEN_FORM)
         self._host: Final = check_url(api_url, _WHERE, "api_url")
-        self._api: Final = api_url.rstrip("/")
+        self._api: Final = Hidden(api_url.rstrip("/"))
         self._chat: int | str = _checked_chat(chat_id)  # changed by _judge alone, where Telegram says that it moved
         self._thread: Final = _checked_thread(message_thread_id)
         self._seconds: Final = timeout_of(timeout, _WHERE)
+        self.attempt_seconds = self._seconds + 1.0
         self._egress: Final = egress_of(egress, _WHERE)
         self._template: Final = (
             None if text_template is None else Template(text_template, field="text_template", where=_WHERE)
@@ -90,7 +92,7 @@ class TelegramNotificationChannel(DeliveringChannel):
         if not _TOKEN.fullmatch(token):  # that of a file; it must not lead elsewhere than to the bot
             return Unauthorised(f"the token file holds no token; {_TOKEN_FORM}")
         return await post(
-            f"{self._api}/bot{token}/sendMessage",
+            f"{self._api.value}/bot{token}/sendMessage",
             await asyncio.to_thread(self._body, notice),  # a digest can be long, and a template anything
             {"Content-Type": "application/json"},
             seconds=self._seconds,
@@ -105,7 +107,7 @@ class TelegramNotificationChannel(DeliveringChannel):
     def _judge(self, answer: Answer, now: float) -> Outcome:
         if (chat := moved_to(answer)) is not None:
             self._chat = chat
-        return judge(answer, now)
+        return judge(answer, now, secrets_in(self._api.value))
 
 
 def payload(
@@ -122,10 +124,10 @@ def payload(
     return document if message_thread_id is None else {**document, "message_thread_id": message_thread_id}
 
 
-def judge(answer: Answer, now: float) -> Outcome:
+def judge(answer: Answer, now: float, secrets: Iterable[str] = ()) -> Outcome:
     """Say what Telegram's answer means: only one that says ok is one, and its body can ask for a pause."""
     said = _said(answer)
-    description = one_line(cut(_TOKEN.sub("***", str(said.get("description", ""))), 200))
+    description = one_line(cut(starred(_TOKEN.sub("***", str(said.get("description", ""))), secrets), 200))
     why = f"HTTP {answer.status}{f': {description}' if description else ''}"
     match classify(answer, now):
         case Delivered():
@@ -216,7 +218,10 @@ _TOKEN_FORM: Final = "use what the BotFather gave, such as 123456:ABC-def"  # no
 def _checked_chat(chat: int | str | None) -> int | str:
     if isinstance(chat, bool) or not isinstance(chat, int | str) or not _CHAT.fullmatch(str(chat)):
         raise ChannelError(
-            _WHERE, field="chat_id", seen=f"the chat_id {chat!r}", expected="use a number, such as -1001234, or '@name'"
+            _WHERE,
+            field="chat_id",
+            seen=f"the chat_id {_TOKEN.sub('***', repr(chat))}",
+            expected="use a number, such as -1001234, or '@name'",
         )
     return chat
 

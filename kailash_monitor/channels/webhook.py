@@ -17,7 +17,6 @@ With `format="alertmanager"` the document is that of Alertmanager's webhooks, ve
 
 import asyncio
 import os
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
@@ -25,7 +24,7 @@ from urllib.parse import urlsplit
 
 from kailash_monitor.channels.alertmanager_labels import alertmanager_labels, fingerprint
 from kailash_monitor.channels.channel import DeliveringChannel
-from kailash_monitor.channels.checks import Secret, SecretUnreadable, timeout_of
+from kailash_monitor.channels.checks import Hidden, Secret, SecretUnreadable, headers_of, timeout_of
 from kailash_monitor.channels.egress import Egress, egress_of
 from kailash_monitor.channels.http import check_url, json_bytes, post
 from kailash_monitor.channels.signature import key_of, safe_id, sign
@@ -40,10 +39,6 @@ from kailash_monitor.model.notice import Notice
 __all__ = ["WebhookNotificationChannel", "alertmanager_payload", "payload"]
 
 _WHERE: Final = "webhook channel"
-_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-"""What the name of a header is made of (RFC 9110, 5.6.2)."""
-
-_UNSENDABLE: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 _OURS: Final = frozenset(
     {"webhook-id", "webhook-timestamp", "webhook-signature", "content-length", "transfer-encoding", "connection"}
 )
@@ -75,8 +70,8 @@ class WebhookNotificationChannel(DeliveringChannel):
         timeout: Duration = "10s",
     ) -> None:
         self._host: Final = check_url(webhook_url, _WHERE, "webhook_url")
-        self._headers: Final = {_header(name, value).lower(): value for name, value in (headers or {}).items()}
-        if "authorization" in self._headers and "@" in urlsplit(webhook_url).netloc:
+        self._headers: Final = headers_of(headers or {}, _WHERE, ours=_OURS)
+        if "authorization" in self._headers.value and "@" in urlsplit(webhook_url).netloc:
             raise ChannelError(
                 _WHERE,
                 field="headers",
@@ -88,11 +83,12 @@ class WebhookNotificationChannel(DeliveringChannel):
                 _WHERE, field="format", seen=f"the format {format!r}", expected=f"use one of {', '.join(_FORMATS)}"
             )
         self.name = name
-        self._url: Final = webhook_url
+        self._url: Final = Hidden(webhook_url)
         self._secret: Final = _secret(secret, secret_file)
         self._egress: Final = egress_of(egress, _WHERE)
         self._format: Final = format
         self._seconds: Final = timeout_of(timeout, _WHERE)
+        self.attempt_seconds = self._seconds + 1.0
 
     def __repr__(self) -> str:
         return f"<WebhookNotificationChannel {self._host}>"  # path, query and headers can be secrets
@@ -103,7 +99,7 @@ class WebhookNotificationChannel(DeliveringChannel):
         message_id, timestamp = safe_id(notice.id), int(SYSTEM_CLOCK.wall())
         headers = {
             "content-type": "application/json",
-            **self._headers,
+            **self._headers.value,
             "webhook-id": message_id,
             "webhook-timestamp": str(timestamp),
         }
@@ -115,7 +111,7 @@ class WebhookNotificationChannel(DeliveringChannel):
             except ValueError as error:
                 return Retry(f"the secret has {error}")
             headers["webhook-signature"] = sign(key, message_id, timestamp, body)
-        return await post(self._url, body, headers, seconds=self._seconds, egress=self._egress)
+        return await post(self._url.value, body, headers, seconds=self._seconds, egress=self._egress)
 
     def _body(self, notice: Notice) -> bytes:
         if self._format == "alertmanager":
@@ -207,18 +203,3 @@ def _secret(value: str | None, file: str | os.PathLike[str] | None) -> Secret | 
                 _WHERE, field="secret", seen=f"a secret with {error}", expected="use whsec_ with base64, or another text"
             ) from None
     return secret
-
-
-def _header(name: str, value: str) -> str:
-    """Check a header, and give its name."""
-    if not isinstance(name, str) or not _TOKEN.fullmatch(name):
-        raise ChannelError(
-            _WHERE, field="headers", seen=f"the header name {name!r}", expected="letters, digits and hyphens, no space"
-        )
-    if name.lower() in _OURS:
-        raise ChannelError(
-            _WHERE, field="headers", seen=f"the header {name!r}", expected="leave it out, it follows from the message"
-        )
-    if not isinstance(value, str) or _UNSENDABLE.search(value):
-        raise ChannelError(_WHERE, field="headers", seen=f"the value of the header {name!r}", expected="a text on one line")
-    return name

@@ -73,7 +73,9 @@ async def _run(monitor: Monitor, *, listen: Listen | None, seconds: float | None
             running.push_async_callback(server.close)
             await _announce(Run(server.address, os.getpid(), token), running)
             _say_hello(monitor, server, by_default=listen is None)
+            began = manager.metrics_registry.clock.wall()
             await running.enter_async_context(manager)
+            _say_what_goes_on(manager.get_active_alerts(), began)
             if view is not None:
                 await running.enter_async_context(show_live(manager, server.address, view))
             with suppress(TimeoutError):
@@ -110,6 +112,13 @@ def _say_hello(monitor: Monitor, server: Server, *, by_default: bool) -> None:
         len(monitor.manager.rules),
         server.address,
     )
+
+
+def _say_what_goes_on(alerts: Iterable[Alert], began: float) -> None:
+    """Say how many alerts the store had that fire."""
+    before = sum(alert.fired_at is not None and alert.fired_at.timestamp() < began for alert in alerts)
+    if before:
+        _logger.info("going on with %d alert%s from before", before, "" if before == 1 else "s")
 
 
 @contextmanager

@@ -8,23 +8,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from kailash_monitor.channels.mapping import channel_parameters, faults
 from kailash_monitor.config.schema import (
+    CHANNEL_KEYS,
     BurnRateSettings,
     ChannelSettings,
     CollectorSettings,
     CollectorsSettings,
-    LogChannelSettings,
     RuleSettings,
     Settings,
     ValidationError,
-    WebhookChannelSettings,
     burn_rate_settings,
     channel_settings,
     keys_of,
     mapping,
     rule_settings,
 )
-from kailash_monitor.errors import ConfigurationError, InvalidFile
+from kailash_monitor.errors import ChannelError, ConfigurationError, InvalidFile
 from kailash_monitor.yaml_source import Node, parse_yaml
 
 __all__ = ["Contents", "Problems", "load_contents"]
@@ -35,9 +35,6 @@ Place = tuple[str | int, ...]
 """Where something stands in a file: keys and indices, from the outside in."""
 
 _VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
-_SHOWN_OF_CHANNELS: Final = ("type", "level", "name", "enabled")
-"""Everything else in a channel may be a secret, or hold one."""
-
 _NOTHING: Final = object()
 
 _SHORT: Final = {"metric_name": "metric", "webhook_url": "url"}
@@ -110,12 +107,14 @@ def load_contents(path: Path, environment: Mapping[str, str] | None = None) -> C
         variables = os.environ if environment is None else environment
         document["channels"] = _with_variables(document["channels"], ("channels",), variables, problems)
     settings = _settings(document, problems)
+    channels = [_spelt_out(channel) for channel in settings.channels]
+    _note_faults(channels, problems)
     contents = Contents(
         settings,
         problems,
         rules=_each("rules", settings.rules, rule_settings, document, problems),
         burn_rates=_each("burn_rates", settings.burn_rates, burn_rate_settings, document, problems),
-        channels=_each("channels", settings.channels, channel_settings, document, problems),
+        channels=_each("channels", channels, channel_settings, document, problems),
         mute_times=_each("mute_times", settings.mute_times, mapping, document, problems),
         inhibitions=_each("inhibitions", settings.inhibitions, mapping, document, problems),
     )
@@ -161,6 +160,26 @@ def _each(
             if not problems.within((key, index)):
                 right[index] = checked
     return right
+
+
+def _spelt_out(channel: object) -> object:
+    """Give a channel by the names of its class, which says `webhook_url` where a file may say `url`."""
+    if not isinstance(channel, dict):
+        return channel
+    try:
+        known = channel_parameters(channel.get("type"))
+    except ChannelError:
+        return channel  # it has no names then, which is noted
+    long = {short: name for name, short in _SHORT.items() if name in known and short not in known and name not in channel}
+    return {long.get(key, key): value for key, value in channel.items()}
+
+
+def _note_faults(channels: list[object], problems: Problems) -> None:
+    """Note each parameter that no channel of that type has, or of the wrong kind, and each that is missing."""
+    for index, channel in enumerate(channels):
+        if isinstance(channel, dict):
+            for fault in faults(channel, beside=CHANNEL_KEYS):
+                problems.add_error(("channels", index), fault)
 
 
 def _note_shape(details: Any, place: Place, document: object, problems: Problems) -> None:  # Any: pydantic's details
@@ -227,12 +246,9 @@ def _in_words(detail: Any, document: Any) -> tuple[Place, str]:  # Any: pydantic
             return path[:-1], f"{path[-1]} is missing"
         case "literal_error":
             return path, f"{_seen(path, detail)}use one of {detail['ctx']['expected']}"
-        case "union_tag_invalid":
-            return (*path, "type"), f"saw {detail['ctx']['tag']!r}; use one of {detail['ctx']['expected_tags']}"
-        case "union_tag_not_found":
-            return path, "type is missing; use one of 'log', 'webhook'"
         case "value_error":
-            return path, str(detail["ctx"]["error"])
+            error = detail["ctx"]["error"]
+            return path, f"{error.seen}; {error.expected}" if isinstance(error, ConfigurationError) else str(error)
         case kind:
             return path, _seen(path, detail) + _RIGHT.get(kind, f"{detail['msg'][:1].lower()}{detail['msg'][1:]}")
 
@@ -267,7 +283,8 @@ def _below(here: Any, step: str | int) -> Any:  # Any: as above
 
 
 def _may_be_shown(path: Place) -> bool:
-    return path[:1] != ("channels",) or (len(path) == 3 and path[2] in _SHOWN_OF_CHANNELS)
+    """Whether it holds no secret for sure. The parameters of channels do not come here: what of them is shown, they know."""
+    return path[:1] != ("channels",) or len(path) == 3
 
 
 def _keys_at(path: Place) -> list[str]:
@@ -276,8 +293,6 @@ def _keys_at(path: Place) -> list[str]:
             return keys_of(RuleSettings)
         case ("burn_rates", *_):
             return keys_of(BurnRateSettings)
-        case ("channels", *_):
-            return sorted({*keys_of(LogChannelSettings), *keys_of(WebhookChannelSettings)})
         case ("collectors", _):
             return keys_of(CollectorsSettings)
         case ("collectors", *_):

@@ -1,47 +1,63 @@
 """The composition root: settings into a manager that is ready to start."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from kailash_monitor import storage
 from kailash_monitor.channels import LogNotificationChannel, from_mapping
 from kailash_monitor.config.loader import Contents, Place, Problems, load_contents
-from kailash_monitor.config.reach import check_reach
-from kailash_monitor.config.routing import set_routing
-from kailash_monitor.config.schema import BurnRateSettings, CollectorsSettings, RuleSettings, Settings, revealed
+from kailash_monitor.config.reach import check_reach, instead
+from kailash_monitor.config.routing import channels_in_sight, set_routing
+from kailash_monitor.config.schema import BurnRateSettings, CollectorsSettings, RuleSettings, Settings
 from kailash_monitor.engine import AlertManager
 from kailash_monitor.errors import ConfigurationError, MetricError
 from kailash_monitor.instrument import DiskSource, HostSource, LoopLagSource, ProcessSource, Source
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.metrics.self_metrics import SELF, SelfMetrics
 from kailash_monitor.rules import AlertRule, burn_rate_rules, create_host_alert_rules
+from kailash_monitor.storage import Store
 from kailash_monitor.web import Listen
 from kailash_monitor.yaml_source import Node
 
-__all__ = ["Monitor", "default_monitor", "load_monitor"]
+__all__ = ["Monitor", "StoreAt", "as_stated", "default_monitor", "load_monitor"]
+
+StoreAt = Callable[[str | None], Store | None]
+"""Gives the store of a monitor, open or not, by the path that its file states; None stands for none in both places."""
+
+
+def as_stated(path: str | None) -> Store | None:
+    """Give the store at `path`, which is not touched before the manager starts."""
+    return None if path is None else storage.SqliteStore(path)
 
 
 @dataclass(frozen=True, slots=True)
 class Monitor:
-    """A manager with its sources, rules, channels and routes. `listen` is None where the file does not state it."""
+    """A manager with its sources, rules, channels and routes, and the store that it keeps them in, if it has one.
+
+    `listen` is None where the file does not state it.
+    """
 
     manager: AlertManager
     listen: Listen | None
+    store: Store | None
 
 
-def default_monitor() -> Monitor:
+def default_monitor(store_at: StoreAt = as_stated) -> Monitor:
     """Give the monitor of this machine, without any configuration."""
-    return _build(Contents(Settings(), Problems("defaults", Node({}, 1, {}))))
+    return _build(Contents(Settings(), Problems("defaults", Node({}, 1, {}))), store_at)
 
 
-def load_monitor(path: Path) -> Monitor:
+def load_monitor(path: Path, store_at: StoreAt = as_stated) -> Monitor:
     """Give the monitor that the file describes. InvalidFile lists all that is wrong with it."""
-    return _build(load_contents(path))
+    return _build(load_contents(path), store_at)
 
 
-def _build(contents: Contents) -> Monitor:
+def _build(contents: Contents, store_at: StoreAt) -> Monitor:
     settings, problems = contents.settings, contents.problems
     registry = _registry(settings, problems)
-    manager = AlertManager(registry, stop_timeout="3s")  # a stop by signal has five seconds in all
+    store = store_at(settings.store)
+    manager = AlertManager(registry, store=store, stop_timeout="3s")  # a stop by signal has five seconds in all
     for source in _sources(settings.collectors):
         manager.add_source(source)
     for rule in _default_rules(contents):
@@ -54,10 +70,11 @@ def _build(contents: Contents) -> Monitor:
         manager.add_notification_channel(LogNotificationChannel())
     for index in contents.channels:
         _add_channel(manager, index, contents)
+    _check_fallbacks(manager, contents)
     set_routing(manager, contents)
     listen = _listen(settings.listen, problems)
     problems.raise_any()
-    return Monitor(manager, listen)
+    return Monitor(manager, listen, store)
 
 
 def _registry(settings: Settings, problems: Problems) -> MetricsRegistry:
@@ -120,11 +137,21 @@ def _add_channel(manager: AlertManager, index: int, contents: Contents) -> None:
     if not settings.enabled:
         return
     try:
-        channel = from_mapping({key: revealed(value) for key, value in settings if value is not None and key != "enabled"})
+        channel = from_mapping(settings.parameters.get_secret_value())
         if not contents.problems.within((*place, "name")):  # as with rules
-            manager.add_notification_channel(channel)
+            policy = settings.model_dump(include={"rate", "fallback", "fallback_after"}, exclude_none=True)
+            manager.add_notification_channel(channel, **policy)
     except ConfigurationError as error:
         contents.problems.add_error(place, error)
+
+
+def _check_fallbacks(manager: AlertManager, contents: Contents) -> None:
+    known = channels_in_sight(manager, contents)
+    for index, settings in contents.channels.items():
+        if settings.enabled and settings.fallback is not None and settings.fallback not in known:
+            hint = instead(settings.fallback, known, nothing="add a channel")
+            seen = f"the channel {settings.fallback!r}, which is not there or switched off"
+            contents.problems.add(("channels", index, "fallback"), f"{seen}; {hint}")
 
 
 def _listen(text: str | None, problems: Problems) -> Listen | None:

@@ -12,7 +12,7 @@ from kailash_monitor.config.reach import instead
 from kailash_monitor.engine import AlertManager
 from kailash_monitor.errors import ConfigurationError
 
-__all__ = ["set_routing"]
+__all__ = ["channels_in_sight", "set_routing"]
 
 _REFUSED: Final = MuteTime("refused", times=("00:00-24:00",))
 """Stands for a mute time that was refused, so that the routes that name it are not blamed for it."""
@@ -22,13 +22,19 @@ def set_routing(manager: AlertManager, contents: Contents) -> None:
     """Have `manager`, which has its channels already, tell as the file says. What is wrong is noted."""
     settings, problems = contents.settings, contents.problems
     mute_times = _mute_times(manager, contents)
-    wrong = [item for index, item in enumerate(settings.channels) if problems.within(("channels", index))]
-    channels = {*manager.channels_by_name(), *_names(wrong)}
+    channels = channels_in_sight(manager, contents)
     for place, node in _nodes(settings.routes, ("routes",)):
         _check_route(node, place, mute_times, channels, problems)
     manager.set_inhibitions(_inhibitions(contents))
     if not problems.within(()):
         manager.set_routes(Route.from_mapping(settings.routes, mute_times))
+
+
+def channels_in_sight(manager: AlertManager, contents: Contents) -> list[str]:
+    """Name the channels that `manager` has, and those that are wrong: whoever names one of these is not to blame."""
+    written = enumerate(contents.settings.channels)
+    wrong = [item for index, item in written if contents.problems.within(("channels", index))]
+    return list(dict.fromkeys([*manager.channels_by_name(), *_names(wrong)]))
 
 
 def _mute_times(manager: AlertManager, contents: Contents) -> dict[str, MuteTime]:

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, Final, Literal
 
+from kailash_monitor.delivery.bucket import Rate
 from kailash_monitor.errors import MissingExtra
 from kailash_monitor.model.durations import format_duration, parse_duration
 
@@ -12,7 +13,7 @@ try:
         Discriminator,
         Field,
         PlainValidator,
-        SecretStr,
+        Secret,
         Tag,
         TypeAdapter,
         ValidationError,
@@ -21,20 +22,18 @@ except ImportError:
     raise MissingExtra("reading a configuration file", package="pydantic", extra="cli") from None
 
 __all__ = [
+    "CHANNEL_KEYS",
     "BurnRateSettings",
     "ChannelSettings",
     "CollectorSettings",
     "CollectorsSettings",
-    "LogChannelSettings",
     "RuleSettings",
     "Settings",
     "ValidationError",
-    "WebhookChannelSettings",
     "burn_rate_settings",
     "channel_settings",
     "keys_of",
     "mapping",
-    "revealed",
     "rule_settings",
 ]
 
@@ -53,6 +52,18 @@ def _sampling_interval(value: Any) -> float:  # Any: as above
     if seconds < MIN_EVERY:
         raise ValueError(f"saw {value!r}; use a duration of {format_duration(MIN_EVERY)} at least")
     return seconds
+
+
+def _rate(value: Any) -> tuple[float, int]:  # Any: as above
+    match value:
+        case {"per_second": per_second, "burst": burst, **others} if not others:
+            pass
+        case [per_second, burst]:
+            pass
+        case _:
+            raise ValueError("write how many messages a second and at once: {per_second: 1, burst: 5}, or [1, 5]")
+    rate = Rate(per_second, burst)
+    return rate.per_second, rate.burst
 
 
 Duration = Annotated[float | str, PlainValidator(_duration)]
@@ -131,26 +142,18 @@ class BurnRateSettings(_Strict):
     annotations: dict[str, str] = {}
 
 
-class LogChannelSettings(_Strict):
-    """The log."""
+class ChannelSettings(_Strict):
+    """How a channel is used; what else is written of it are `parameters` of its class, any of which may be a secret."""
 
-    type: Literal["log"]
-    name: str | None = None
-    level: str | None = None
     enabled: bool = True
+    rate: Annotated[tuple[float, int], PlainValidator(_rate)] | None = None
+    fallback: str | None = None
+    fallback_after: Duration | None = None
+    parameters: Secret[dict[str, object]]
 
 
-class WebhookChannelSettings(_Strict):
-    """A webhook."""
-
-    type: Literal["webhook"]
-    name: str | None = None
-    webhook_url: SecretStr = Field(alias="url")
-    headers: dict[str, SecretStr] = {}
-    enabled: bool = True
-
-
-ChannelSettings = Annotated[LogChannelSettings | WebhookChannelSettings, Field(discriminator="type")]
+CHANNEL_KEYS: Final = tuple(key for key in ChannelSettings.model_fields if key != "parameters")
+"""What may be said of any channel, beside the parameters of its class."""
 
 
 class Settings(_Strict):
@@ -160,18 +163,18 @@ class Settings(_Strict):
     """
 
     listen: str | None = None
+    store: str | None = None
     namespace: str = "kailash"
     collectors: CollectorsSettings = CollectorsSettings()
     default_rules: bool = True
     rules: list[object] = []
     burn_rates: list[object] = []
-    channels: list[object] = []
+    channels: list[object] = Field(default=[], repr=False)  # with secrets, in clear
     mute_times: list[object] = []
     routes: dict[str, object] = {}
     inhibitions: list[object] = []
 
 
-_CHANNEL: Final[TypeAdapter[ChannelSettings]] = TypeAdapter(ChannelSettings)
 _MAPPING: Final = TypeAdapter(dict[str, object])
 
 
@@ -191,19 +194,12 @@ def mapping(value: object) -> dict[str, object]:
 
 
 def channel_settings(value: object) -> ChannelSettings:
-    """Check one channel; a ValidationError lists what is wrong with its shape."""
-    return _CHANNEL.validate_python(value)
+    """Check how one channel is used; a ValidationError lists what is wrong with that. Its parameters are not looked at."""
+    given = mapping(value)
+    policy = {key: given.pop(key) for key in CHANNEL_KEYS if key in given}
+    return ChannelSettings.model_validate({**policy, "parameters": given})
 
 
 def keys_of(model: type[BaseModel]) -> list[str]:
     """Give the keys as they are written in a file."""
     return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def revealed(value: object) -> object:
-    """Give the value with its secrets in clear, for the one who needs them."""
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    if isinstance(value, dict):
-        return {key: revealed(item) for key, item in value.items()}
-    return value
