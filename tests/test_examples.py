@@ -82,7 +82,7 @@ def test_the_fastapi_service() -> None:
         until(f"{url}/health", "slow_requests_web")
         assert 'kailash_web_request_duration_seconds_count{path="/work"} 1' in ask(f"{url}/metrics")
         out = ended_cleanly(program)
-    assert "FIRING [warning] Slow requests (is 1100, limit 1000)" in out
+    assert "FIRING [warning] Slow requests (is 1,100, limit 1,000)" in out
 
 
 def test_the_aiohttp_application() -> None:
