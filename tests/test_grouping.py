@@ -7,7 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kailash_monitor.alerting.grouping import Group, Pace
+from kailash_monitor.alerting.route import Route
 from kailash_monitor.model.severity import AlertSeverity
+from kailash_monitor.rules import AlertRule
+from kailash_monitor.testing import Simulator
 
 INFO, WARNING, ERROR, CRITICAL = AlertSeverity
 PACE = Pace(wait=30.0, interval=300.0)
@@ -79,3 +82,13 @@ def test_news_is_never_put_off_by_more_news(
     assert dues == sorted(dues, reverse=True)
     fired = [severity.rank for severity, _ in ([told] if told else []) + news if severity is not None]
     assert (dues[-1] == AT_ONCE) is bool(fired and max(fired) > fired[0])
+
+
+def test_ends_wait_for_nobody_once_nothing_of_the_group_fires() -> None:
+    """One of the two was never told, so that its end is no news."""
+    rule = AlertRule("busy", "", "warning", "queue", "> 5", group_by=["host"], notification_interval=0)
+    sim = Simulator(rule, routes=Route(group_by=["alertname"], interval="10m"))
+    for value, host in ((9, "a"), (9, "b"), (1, "a"), (1, "b")):
+        sim.set("queue", value, {"host": host})
+        sim.advance("1m")
+    assert sim.told() == ["firing", "resolved"]

@@ -10,8 +10,8 @@ from kailash_monitor.engine import AlertManager
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.model.notice import Notice
 from kailash_monitor.rules import AlertRule
-from kailash_monitor.storage import Kind, MemoryStore
-from kailash_monitor.testing import RecordingChannel, Simulator
+from kailash_monitor.storage import Change, Kind, MemoryStore
+from kailash_monitor.testing import Attempt, RecordingChannel, Simulator
 
 BOTH = pytest.mark.parametrize("killed", [False, True], ids=["stopped", "killed"])
 
@@ -245,3 +245,54 @@ def test_a_group_keeps_its_pace_and_what_fires_in_it(killed: bool) -> None:
         sim.set("queue", 1, {"host": host})
     sim.advance("30s")
     assert sim.told() == ["digest", "resolved", "resolved"]
+
+
+@BOTH
+def test_when_a_message_that_failed_is_tried_again_survives(killed: bool) -> None:
+    answer = Retry("HTTP 429", after=3600.0)
+    sim = Simulator(busy(), channels=[RecordingChannel("ops", lambda _: answer)], with_store=True)
+    sim.set("queue", 9)
+    sim.advance("1m")
+    (before,) = sim.manager.outbox()
+    sim.restart(down="1m", killed=killed)
+    sim.set("queue", 9)
+    sim.advance("1m")
+    (after,) = sim.manager.outbox()
+    assert (after.due, after.attempts) == (before.due, 1)
+    assert sum(1 for entry in sim.timeline if isinstance(entry, Attempt)) == 1
+
+
+def test_what_is_left_of_a_digest_can_be_read_again_and_again() -> None:
+    """Two restarts, the record of one of its alerts gone: the others are told as they were."""
+    sim = Simulator(busy(group_by=["host"]), routes=Route(group_by=["alertname"]), with_store=True, takes={"ops": 10.0})
+    for host in "abc":
+        sim.collector().set_gauge("queue", 9, {"host": host})
+    sim.advance("1s")
+    sim._store.commit([Change(Kind.ALERT, 'busy_app{host="a"}', None)])
+    for _ in range(2):
+        sim.restart(killed=True)
+        for host in "abc":
+            sim.collector().set_gauge("queue", 9, {"host": host})
+        sim.advance("1s")
+    sim.advance("1m")
+    told = [alert for notice in sim.notices() for alert in [item.alert.id for item in notice.items] or [notice.alert.id]]
+    assert set(told) == {f'busy_app{{host="{host}"}}' for host in "abc"}
+    assert len({notice.id for notice in sim.notices() if notice.items}) == 1
+
+
+def test_in_a_digest_too_what_was_missed_has_its_count_and_times() -> None:
+    down = True
+
+    def answer(_: Notice) -> Outcome | None:
+        return Retry("down") if down else None
+
+    routes = Route(group_by=["alertname"])
+    sim = Simulator(busy(group_by=["host"]), channels=[RecordingChannel("ops", answer)], routes=routes)
+    for length in (9, 1, 9, 1):
+        for host in "ab":
+            sim.set("queue", length, {"host": host})
+        sim.advance("1m")
+    down = False
+    sim.advance("2m")
+    (notice,) = sim.notices()
+    assert [(item.kind.value, item.extra["missed"]) for item in notice.items] == [("missed", 2)] * 2

@@ -194,7 +194,7 @@ def _items(notice: Notice) -> Iterator[tuple[str, str, str, str]]:
     """Give the alerts of a digest, a row each: what happened, severity, title, numbers."""
     named = listed(notice)
     for item in named:
-        one = Notice(notice.id, item.kind, item.alert, sent_at=notice.sent_at)
+        one = Notice(notice.id, item.kind, item.alert, sent_at=notice.sent_at, extra=item.extra)
         yield _state(one), item.alert.severity.value, cut(item.alert.title, _LONGEST_TITLE), ", ".join(brief_facts(one))
     if notice.items and (left := count(notice) - len(named)):
         yield "", "", f"and {left} more", ""

@@ -138,7 +138,7 @@ class PagerDutyNotificationChannel(DeliveringChannel):
 def single(notice: Notice) -> list[Notice]:
     """Give a notice of its own for each alert of a digest, in order; any other notice as it is."""
     return [
-        Notice(f"{notice.id}-{number}", item.kind, item.alert, sent_at=notice.sent_at)
+        Notice(f"{notice.id}-{number}", item.kind, item.alert, sent_at=notice.sent_at, extra=item.extra)
         for number, item in enumerate(notice.items)
     ] or [notice]
 

@@ -151,7 +151,7 @@ def _is_critical(item: Item) -> bool:
 def _lines(notice: Notice, others: int) -> Iterator[str]:
     named = listed(notice, others)
     for n, item in enumerate(named):
-        one = Notice(notice.id, item.kind, item.alert, sent_at=notice.sent_at)
+        one = Notice(notice.id, item.kind, item.alert, sent_at=notice.sent_at, extra=item.extra)
         line = one_line(_short(one)) if n < DETAILED else title(one)
         yield line if len(line) <= LONGEST_LINE else line[: LONGEST_LINE - 1] + "…"
     if notice.items and (left := count(notice) - len(named)):

@@ -73,7 +73,7 @@ def _safe(value: object) -> object:
 
 def _items(notice: Notice) -> Iterator[dict[str, object]]:
     for item in listed(notice):
-        one = Notice(notice.id, item.kind, item.alert, sent_at=notice.sent_at)
+        one = Notice(notice.id, item.kind, item.alert, sent_at=notice.sent_at, extra=item.extra)
         yield {
             "kind": item.kind.value,
             "alert": _document(item.alert),

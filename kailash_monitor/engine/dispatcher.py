@@ -35,7 +35,7 @@ from kailash_monitor.engine.book import AlertBook, Case, Change
 from kailash_monitor.engine.journal import Journal
 from kailash_monitor.engine.lane import Lane, Part
 from kailash_monitor.engine.outbox import Outbox
-from kailash_monitor.engine.wording import alert_of, digest, extra_of
+from kailash_monitor.engine.wording import alert_of, digest, missed_of
 from kailash_monitor.errors import ConfigurationError
 from kailash_monitor.model.alert import AlertStatus
 from kailash_monitor.model.notice import Item, Notice
@@ -337,8 +337,13 @@ class Dispatcher:
         """Put into words what there is to tell of one alert."""
         incident = case.ledger[channel].about
         fires = incident.active and reason is not Reason.REROUTED and reason is not Reason.MISSED
-        status = AlertStatus.FIRING if fires else AlertStatus.RESOLVED
-        return Part(case, incident, reason, Item(KIND_OF[reason], alert_of(incident, status, self._clock.wall() - now)))
+        status, kind, offset = (
+            AlertStatus.FIRING if fires else AlertStatus.RESOLVED,
+            KIND_OF[reason],
+            self._clock.wall() - now,
+        )
+        extra = missed_of(case.ledger[channel], kind, offset)
+        return Part(case, incident, reason, Item(kind, alert_of(incident, status, offset), extra=extra))
 
     def word(self, lane: Lane, parts: tuple[Part, ...], message_id: str, now: float) -> Notice:
         """Make a message of it: one alert as itself, several as a digest."""
@@ -353,7 +358,7 @@ class Dispatcher:
         extra |= {"reason": part.reason.value, "interval": incident.rule.evaluation_interval}
         if len(case.trail.values) > 1:
             extra["recent"] = list(case.trail.values)
-        extra |= extra_of(case.ledger[lane.channel], part.kind, wall - now)
+        extra |= {"condition": str(case.ledger[lane.channel].about.rule.condition), **part.item.extra}
         return Notice(message_id, part.kind, part.item.alert, sent_at=wall, extra=extra)
 
 

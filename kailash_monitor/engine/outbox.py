@@ -185,11 +185,11 @@ class Outbox:
             self._strangers.append(lane)
             return
         a_round.lanes[lane.key] = lane
-        if lane.doubtful:
-            for part in lane.parts:
+        for part in lane.parts:
+            if lane.doubtful:
                 part.case.under_way.add(lane.channel)
-                lane.members[part.case] = None
-                lane.firing |= {part.case: None} if part.incident.active else {}
+            lane.members[part.case] = None
+            lane.firing |= {part.case: None} if part.incident.active else {}
         self._queue(a_round, lane)
 
     def adopted(self, cases: Iterable[Case]) -> None:
@@ -236,6 +236,9 @@ class Outbox:
             lane.firing.pop(case, None)
         if not lane.members:
             lane.group = replace(lane.group, news_since=None, urgent=False)
+        elif not lane.firing:  # what is left are ends, and none of them has to wait for another
+            lane.group = replace(lane.group, urgent=True)
+            self._queue(self._rounds[channel], lane)
         self._let_go(self._rounds[channel], lane)
 
     def was_called(self, case: Case, channel: str, now: float) -> bool:

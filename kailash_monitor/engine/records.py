@@ -87,7 +87,11 @@ class Pen:
                     "attempts": message.attempts,
                     "in_doubt": message.in_doubt,
                 }
-                document["parts"] = [[part.case.key.id, sheet.incident(part.incident), part.reason.value] for part in parts]
+                places = {id(item): place for place, item in enumerate(message.notice.items)}
+                document["parts"] = [
+                    [part.case.key.id, sheet.incident(part.incident), part.reason.value, places.get(id(part.item), 0)]
+                    for part in parts
+                ]
             return self._text(sheet, document)
 
         return text
@@ -283,10 +287,10 @@ class Reading:
             notice = lane.message.notice
             items = notice.items or (Item(notice.kind, notice.alert),)
             parts: list[Part] = []
-            for (alert_id, place, reason), item in zip(document["parts"], items, strict=True):
+            for alert_id, place, reason, item in document["parts"]:
                 case = find(alert_id)
                 if case is not None:
-                    parts.append(Part(case, incidents[place], Reason(reason), item))
+                    parts.append(Part(case, incidents[place], Reason(reason), items[item]))
             lane.parts = tuple(parts)
         return lane
 
@@ -404,9 +408,14 @@ def _notice_of(document: Json) -> Notice:
         NoticeKind(document["kind"]),
         _alert_of(document["alert"]),
         sent_at=document["sent_at"],
-        items=tuple(Item(NoticeKind(item["kind"]), _alert_of(item["alert"])) for item in document["items"]),
+        items=tuple(map(_item_of, document["items"])),
         extra=document["extra"],
     )
+
+
+def _item_of(document: Mapping[str, Any]) -> Item:  # Any: as in JSON
+    extra = {name: value for name, value in document.items() if name not in ("kind", "alert")}
+    return Item(NoticeKind(document["kind"]), _alert_of(document["alert"]), extra=extra)
 
 
 def _alert_of(document: Mapping[str, Any]) -> Alert:  # Any: as in JSON

@@ -11,7 +11,7 @@ from kailash_monitor.model.alert import Alert, AlertStatus
 from kailash_monitor.model.labels import NO_LABELS
 from kailash_monitor.model.notice import Item, Notice, NoticeKind
 
-__all__ = ["alert_of", "digest", "extra_of", "wall_time"]
+__all__ = ["alert_of", "digest", "missed_of", "wall_time"]
 
 TITLES: Final = 20
 """Titles of alerts that the description of a digest names; channels that can show more have its items."""
@@ -42,16 +42,16 @@ def alert_of(incident: Incident, status: AlertStatus, wall_offset: float) -> Ale
     )
 
 
-def extra_of(entry: LedgerEntry, kind: NoticeKind, wall_offset: float) -> dict[str, object]:
-    """Give what else there is to say in a message of this kind, for its context."""
-    extra: dict[str, object] = {"condition": str(entry.about.rule.condition)}
-    if kind is NoticeKind.MISSED and (sum_up := missed(entry)) is not None:
-        extra |= {
-            "missed": sum_up.count,
-            "first_fired_at": wall_time(sum_up.first_fired_at, wall_offset).isoformat(),
-            "last_resolved_at": wall_time(sum_up.last_resolved_at, wall_offset).isoformat(),
-        }
-    return extra
+def missed_of(entry: LedgerEntry, kind: NoticeKind, wall_offset: float) -> dict[str, object]:
+    """Give how often an alert came and went unheard, and when, for the context of a message that says so."""
+    sum_up = missed(entry) if kind is NoticeKind.MISSED else None
+    if sum_up is None:
+        return {}
+    return {
+        "missed": sum_up.count,
+        "first_fired_at": wall_time(sum_up.first_fired_at, wall_offset).isoformat(),
+        "last_resolved_at": wall_time(sum_up.last_resolved_at, wall_offset).isoformat(),
+    }
 
 
 def digest(message_id: str, key: GroupKey, items: Sequence[Item], sent_at: float, extra: dict[str, object]) -> Notice:

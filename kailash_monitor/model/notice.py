@@ -24,14 +24,15 @@ class NoticeKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One alert of a digest, and why it is in there."""
+    """One alert of a digest, and why it is in there; `extra` is what else there is to say, as in a notice."""
 
     kind: NoticeKind
     alert: Alert
+    extra: Mapping[str, object] = field(default_factory=dict[str, object], kw_only=True)
 
     def document(self) -> dict[str, object]:
         """Give it as plain data for JSON."""
-        return {"kind": self.kind.value, "alert": self.alert.document()}
+        return {**self.extra, "kind": self.kind.value, "alert": self.alert.document()}
 
 
 @dataclass(frozen=True, slots=True)
