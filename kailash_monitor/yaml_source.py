@@ -78,7 +78,10 @@ def parse_yaml(text: str, source: str) -> Node:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = source if mark is None else f"{source}:{mark.line + 1}:{mark.column + 1}"
-        raise ConfigurationError(where, seen=error.problem or "no YAML", expected="one YAML document") from None
+        seen, expected = error.problem or "no YAML", "one YAML document"
+        if _ALIAS in seen:  # its name may be a password that begins with a star
+            seen, expected = _ALIAS, "a text that begins with * stands in quotes"
+        raise ConfigurationError(where, seen=seen, expected=expected) from None
     except yaml.YAMLError as error:
         raise ConfigurationError(source, seen=str(error).replace("\n", " "), expected="text") from None
     except RecursionError:  # PyYAML's own, long after MAX_DEPTH
@@ -86,6 +89,10 @@ def parse_yaml(text: str, source: str) -> Node:
 
 
 _NO_DEEPER: Final = f"at most {MAX_DEPTH} levels"
+_ALIAS: Final = "found undefined alias"
+
+_STANDARD: Final = "tag:yaml.org,2002:"
+
 _COLLECTIONS: Final = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 
@@ -113,7 +120,7 @@ class _Reader:
 
     def _enter(self, node: Any) -> None:  # Any: as above
         if node.tag not in _COLLECTIONS:
-            raise self._wrong(node, f"the tag {node.tag!r}", "plain YAML has no such tag")
+            raise self._wrong(node, _tag(node.tag), "plain YAML has no such tag")
         if any(node is outer for outer in self._around):
             raise self._wrong(node, "a value that contains itself", "no such alias")
         if len(self._around) >= MAX_DEPTH:
@@ -143,13 +150,18 @@ class _Reader:
                 try:
                     value: Scalar = self._loader.construct_object(node)
                 except ValueError:
-                    raise self._wrong(node, f"{node.value!r}", f"a valid {tag}") from None
+                    raise self._wrong(node, f"a value that is no {tag}", f"a valid {tag}") from None
                 return value
             case "str" | "timestamp" | "value":  # what looks like a date or "=" is text here
                 return str(node.value)
             case _:
-                raise self._wrong(node, f"the tag {node.tag!r}", "plain YAML has no such tag")
+                raise self._wrong(node, _tag(node.tag), "plain YAML has no such tag")
 
     def _wrong(self, node: Any, seen: str, expected: str) -> ConfigurationError:  # Any: as above
         mark = node.start_mark
         return ConfigurationError(f"{self._source}:{mark.line + 1}:{mark.column + 1}", seen=seen, expected=expected)
+
+
+def _tag(tag: str) -> str:
+    """Name a tag; one of somebody's own may be a password that begins with an exclamation mark."""
+    return f"the tag {tag!r}" if tag.startswith(_STANDARD) else "a tag (a text that begins with ! stands in quotes)"

@@ -14,7 +14,7 @@ from aiohttp import ClientSession, web
 
 from kailash_monitor.alerts import Alert, AlertManager, AlertRule, AlertSeverity
 from kailash_monitor.blocking import AlertManager as BlockingManager
-from kailash_monitor.engine.completion import Completion
+from kailash_monitor.engine.completion import Completion, Settled
 from kailash_monitor.errors import ConfigurationError
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.model.notice import Item, Notice, NoticeKind
@@ -90,7 +90,10 @@ class Manager(AlertManager):
         return Completion(done)
 
     def discard(self, letter_id: str) -> Completion[bool]:
-        return Completion.of(self.letters.pop(letter_id, None) is not None)
+        async def kept() -> None:
+            await asyncio.sleep(0.01)
+
+        return Settled(self.letters.pop(letter_id, None) is not None, kept)
 
 
 @pytest.fixture
