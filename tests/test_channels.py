@@ -402,8 +402,10 @@ async def raw_server(
     talk: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
 ) -> AsyncIterator[str]:
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await talk(reader, writer)
-        writer.close()
+        try:
+            await talk(reader, writer)
+        finally:
+            writer.close()
 
     server = await asyncio.start_server(converse, "127.0.0.1", 0)
     async with server:
