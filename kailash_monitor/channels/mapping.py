@@ -50,8 +50,9 @@ def faults(mapping: Mapping[str, object], *, beside: Sequence[str] = ()) -> Iter
     for key, value in given.items():
         if key not in parameters:
             hint = _instead(key, (*parameters, *beside))
-            shown = str(key).partition(":")[0]  # without a blank after the colon, what follows may be a secret
-            yield ChannelError(where, field=shown, seen=f"the unknown key {shown!r}", expected=hint)
+            # without a blank after the colon, what follows may be a secret
+            shown = key.partition(":")[0] if isinstance(key, str) else key
+            yield ChannelError(where, field=str(shown), seen=f"the unknown key {shown!r}", expected=hint)
         elif not _fits(value, kinds := _kinds(parameters[key].annotation)):
             yield ChannelError(where, field=key, seen=f"{key} is {_called(type(value))}", expected=f"use {_words(kinds)}")
     for key, parameter in parameters.items():
