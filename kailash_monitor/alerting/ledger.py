@@ -181,7 +181,7 @@ def _decide_resolved(entry: LedgerEntry, situation: Situation) -> Reason:
 def _decide_firing(entry: LedgerEntry, situation: Situation, now: float) -> Reason:
     if situation.reach is Reach.NOT_ROUTED:
         return Reason.REROUTED if entry.owes else Reason.NOT_ROUTED
-    if resend_at(entry, situation) <= now and not _graver(entry):
+    if resend_at(entry, situation) <= now and (situation.suppressed is not None or not _graver(entry)):
         return Reason.KEPT_ALIVE
     if situation.flapping and entry.flapping:
         return Reason.UNSETTLED

@@ -75,12 +75,16 @@ class Standing:
 
 @dataclass(slots=True)
 class Policy:
-    """What people said about whom to tell, and when. Mutable: by people's calls, under the manager's lock."""
+    """What people said about whom to tell, and when. `live` are the silences that are not known to be over.
+
+    Mutable: by people's calls, under the manager's lock.
+    """
 
     root: Route
     channels: dict[str, None]
     zones: Mapping[str, tzinfo]
     silences: dict[str, Silence] = field(default_factory=dict[str, Silence])
+    live: dict[str, Silence] = field(default_factory=dict[str, Silence])
     inhibitors: Inhibitors = field(default_factory=lambda: Inhibitors(()))
 
 
@@ -115,7 +119,7 @@ def _suppression(
     policy: Policy, incident: Incident, labels: Mapping[str, str], now: float
 ) -> tuple[Reason | None, str, float]:
     alert_id = incident.key.id
-    for silence in policy.silences.values():
+    for silence in policy.live.values():
         if silence.covers(alert_id, labels, active=incident.active, now=now):
             return Reason.SILENCED, silence.id, silence.next_change(now) or math.inf
     source = policy.inhibitors.by(alert_id, labels)

@@ -128,7 +128,9 @@ class Archivist:
                 await self._call(wait, [self._closed])
             await self._call(store.open)
             await self._restore(store)
-            if not self._failing:  # else `run` has it back
+            if self._failing:
+                self._retry_at = -math.inf  # `run` has it back at once
+            else:
                 await self._mirror(store)
                 self._core.registry.self_metrics.store_up.set(1.0)
         except BaseException:
@@ -141,7 +143,7 @@ class Archivist:
         if self._restoring is None:
             now = self._clock.now()
             offset = self._clock.wall() - now
-            restored = await self._call(read_store, store, offset)
+            restored = await self._call(read_store, store, offset, now)
             rings = await self._call(rings_in, store, offset, now)
             self._unread = restored.unread
             self._restoring = chain(self._core.restore(restored), _bring_back(self._core.registry, rings))
@@ -166,11 +168,13 @@ class Archivist:
         try:
             if self._failing:
                 await self._reconnect()
-            if self._committing is not None:  # whoever waited for it was cancelled
-                await asyncio.shield(self._committing)
-            await self._write()
-            await self._checkpoint()
-            await self._write()
+            else:
+                if self._committing is not None:  # whoever waited for it was cancelled
+                    await asyncio.shield(self._committing)
+                await self._write()
+                await self._checkpoint()
+            while self._journal:
+                await self._write()
         except Exception as error:  # as in `run`
             self._fail(error)
 
@@ -203,7 +207,7 @@ class Archivist:
         if self._clock.now() >= self._checkpoint_at:
             await self._checkpoint()
         await self._write()
-        await self._bell.wait(self._checkpoint_at - self._clock.now())
+        await self._bell.wait(0.0 if self._journal else self._checkpoint_at - self._clock.now())
 
     async def kept(self) -> None:
         """Wait until all that has happened by now is in the store, or the store has failed."""
@@ -215,15 +219,15 @@ class Archivist:
             await future
 
     async def _write(self) -> None:
-        """Write all that has changed."""
-        while self._journal or self._pages:
-            await self._take()
-            pages, self._pages = self._pages, []
+        """Write all that has changed by now, up to what is written in one transaction."""
+        await self._take()
+        if pages := self._pages:
+            self._pages = []
             await self._commit(partial(_changes, pages))
             self._release(pages[-1].upto)
 
     async def _take(self) -> None:
-        """Take out all that has changed, up to what is written in one transaction."""
+        """Take out of the journal what is to be written."""
         pause = _Pause(self._clock)
         while self._journal and sum(map(len, self._pages)) < BATCH:
             with self._core.lock:
@@ -232,9 +236,12 @@ class Archivist:
 
     async def _checkpoint(self) -> None:
         """Write the history of the series that were recorded, and have the alerts written that changed but quietly."""
+        await self._driven(self._noted(active_only=True))
+        await self._write_rings()
+
+    async def _write_rings(self) -> None:
         now = self._clock.now()
         self._checkpoint_at = now + self._every
-        await self._driven(self._noted(active_only=True))
         pause, changes = _Pause(self._clock), list[Change]()
         for change in ring_changes(self._core.registry, self._since):
             if change is not None:
@@ -295,7 +302,7 @@ class Archivist:
         await self._call(store.open)
         await self._mirror(store)
         await self._write()  # a full disk may well be opened
-        await self._checkpoint()
+        await self._write_rings()
         self._failing = False
         _logger.warning("the store works again")
         self._core.store_failed(None)

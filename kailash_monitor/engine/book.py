@@ -12,7 +12,7 @@ from kailash_monitor.alerting.machine import Transition, end, freeze, step
 from kailash_monitor.alerting.silence import Acknowledgement
 from kailash_monitor.alerting.standing import GroupKey
 from kailash_monitor.alerting.trail import Trail
-from kailash_monitor.alerting.trouble import BLIND, MISSING, PATIENCE, Cause, Trouble, blind_rule
+from kailash_monitor.alerting.trouble import BLIND, MISSING, OWN, PATIENCE, Cause, Trouble, blind_rule
 from kailash_monitor.engine.journal import Journal
 from kailash_monitor.engine.sighting import ASKED, Sighting
 from kailash_monitor.model.labels import NO_LABELS, Labels
@@ -28,6 +28,9 @@ KEPT_RESOLVED: Final = 900.0
 
 STALE: Final = 86_400.0
 """Seconds for which an alert from before a restart is taken to go on though nobody can judge it."""
+
+FORGOTTEN: Final = 500
+"""Alerts that are forgotten without a pause."""
 
 AT_ONCE: Final = 32
 """Alerts that are judged without a pause: some milliseconds where each of them is told to several channels."""
@@ -339,19 +342,24 @@ class AlertBook:
             return []
         return self._end(view, case, Reason.STALE_STORE, now)
 
-    def end_orphans(self, rules: Container[str], now: float) -> list[Change]:
-        """End the incidents of rules that were there before a restart and did not come back, and of what never did."""
+    def end_orphans(self, rules: Mapping[str, AlertRule], now: float) -> Iterator[list[Change]]:
+        """End the incidents that were there before a restart and that no rule can have now, and those that nobody can judge.
+
+        Some at a time.
+        """
         changes: list[Change] = []
-        for rule, views in self._views.items():
-            for view in views.values():
-                for case in tuple(view.cases.values()):
-                    if case.known_at > -math.inf or case.incident.state is State.RESOLVED:
-                        continue
-                    if rule not in rules:
-                        changes += self._end(view, case, Reason.RULE_REMOVED, now)
-                    elif now - case.adopted_at > STALE:
-                        changes += self._end(view, case, Reason.STALE_STORE, now)
-        return changes
+        for case in self:
+            if case.known_at > -math.inf or case.incident.state is State.RESOLVED or case.key.rule in OWN:
+                continue
+            view, rule = self._views[case.key.rule][case.key.collector], rules.get(case.key.rule)
+            if rule is None or not (_applies(rule, case.key.collector) and _has_group(rule, case.key.group)):
+                changes += self._end(view, case, Reason.RULE_REMOVED, now)
+            elif now - case.adopted_at > STALE:
+                changes += self._end(view, case, Reason.STALE_STORE, now)
+            if len(changes) >= AT_ONCE:
+                yield changes
+                changes = []
+        yield changes
 
     # -- what ends otherwise -------------------------------------------------------------------------------------------
 
@@ -366,14 +374,11 @@ class AlertBook:
         """End the incidents that the rule in its new form cannot have: of other collectors, or of other groups."""
         changes: list[Change] = []
         for collector, view in self._views.get(rule.name, {}).items():
-            applies = rule.enabled and rule.collector in (None, collector) and (rule.reading is None or collector == ASKED)
-            if not applies:
+            if not _applies(rule, collector):
                 changes += self._remove_view(rule.name, collector, view, now)
                 continue
             for case in tuple(view.cases.values()):
-                group = case.key.group
-                kept = rule.max_alerts is not None if group is OVERFLOW else frozenset(group) == frozenset(rule.group_by)
-                if not kept:
+                if not _has_group(rule, case.key.group):
                     changes += self._end(view, case, Reason.RULE_REMOVED, now)
             view.groups.clear()
         return changes
@@ -399,21 +404,35 @@ class AlertBook:
                     patience = view.trouble.told_at - view.trouble.since
                     view.trouble = replace(view.trouble, since=now, told_at=now + patience)
 
-    def forget(self, now: float) -> list[Case]:
-        """Forget what has been resolved long enough, and of which everybody has heard, and give it."""
+    def forget(self, now: float, kept: Container[str] = ()) -> Iterator[list[Case]]:
+        """Forget what has been resolved long enough, and of which everybody has heard, but for those `kept`; give it."""
         forgotten: list[Case] = []
         for rule, views in tuple(self._views.items()):
             for collector, view in tuple(views.items()):
                 for case in tuple(view.cases.values()):
                     resolved_at = case.incident.resolved_at
-                    if resolved_at is not None and now - resolved_at > KEPT_RESOLVED and case.settled:
+                    past = resolved_at is not None and now - resolved_at > KEPT_RESOLVED and case.settled
+                    if past and case.key.id not in kept and self._cases.get(case.key.id) is case:
                         self._forget(view, case)
                         forgotten.append(case)
+                        if len(forgotten) % FORGOTTEN == 0:
+                            yield forgotten
+                            forgotten = []
                 if not (view.cases or view.seen_at is not None or view.trouble):
-                    del views[collector]
+                    views.pop(collector, None)
             if not views:
-                del self._views[rule]
-        return forgotten
+                self._views.pop(rule, None)
+        yield forgotten
+
+
+def _applies(rule: AlertRule, collector: str) -> bool:
+    """Whether the rule judges what is in a collector."""
+    return rule.enabled and rule.collector in (None, collector) and (rule.reading is None or collector == ASKED)
+
+
+def _has_group(rule: AlertRule, group: Labels) -> bool:
+    """Whether an alert of the rule may have these labels."""
+    return rule.max_alerts is not None if group is OVERFLOW else frozenset(group) == frozenset(rule.group_by)
 
 
 def _reading(case: Case | None, sighting: Sighting, group: Labels) -> Reading:

@@ -15,7 +15,7 @@ from weakref import WeakMethod
 
 from kailash_monitor.alerting.audit import Remark
 from kailash_monitor.alerting.incident import State
-from kailash_monitor.alerting.trouble import CHANNEL_FAILING, OWN, STORE_FAILING, channel_rule, store_rule
+from kailash_monitor.alerting.trouble import CHANNEL_FAILING, STORE_FAILING, channel_rule, store_rule
 from kailash_monitor.channels.text import one_line
 from kailash_monitor.engine.agenda import Agenda
 from kailash_monitor.engine.book import AlertBook, Change
@@ -89,6 +89,7 @@ class Core:
         self._durations: list[float] = []  # of evaluations, in milliseconds, since they were last recorded
         self._recorded = -math.inf
         self._tidied = self._clock.now()
+        self._restored_at = -math.inf
         self._orphans_at = math.inf  # when rules from before a restart are taken for gone
         self._offset = self._clock.wall() - self._clock.now()
         self._suspended = self._clock.suspended()
@@ -148,7 +149,7 @@ class Core:
         if self._answers:
             return -math.inf
         self._hasten_written()
-        return min(self.agenda.due, self.dispatcher.due, self.outbox.due)
+        return min(self.agenda.due, self.dispatcher.due, self.outbox.due, self._orphans_at)
 
     def work(self) -> Iterator[None]:
         """Do what is due, in steps of a few milliseconds at most: telling first, then what was asked for, then rules."""
@@ -156,6 +157,8 @@ class Core:
         if self.outbox.due <= self._clock.now():
             with self.lock:
                 self._watch_channels(self._clock.now())
+        if self._clock.now() >= self._orphans_at:  # also where no rule is left, or but slow ones
+            yield from self._end_orphans(self._clock.now())
         while True:
             taken: tuple[str, int] | None = None
             with self.lock:
@@ -245,22 +248,48 @@ class Core:
                 for case in self.book.of_rule(rule.name):
                     if case.known_at == now and case.incident.ends_in is not None:
                         self.agenda.hasten(rule.name, case.incident.ends_in)
-            if now - self._tidied >= HOUSEKEEPING:
-                self._tidied = now
-                self._tidy(now)
+        if now - self._tidied >= HOUSEKEEPING:
+            self._tidied = now
+            yield from self._tidy(now)
 
-    def _tidy(self, now: float) -> None:
-        """Forget what is over, and end what came from before a restart and is not there any more."""
-        if now >= self._orphans_at:
-            self._judge_channels(now)
-            self._take(self.book.end_orphans(self.rulebook.rules.keys() | OWN, now), now)
-        self._take(self.book.judge_causes(now), now)
+    def _end_orphans(self, now: float) -> Iterator[None]:
+        """End what came from before a restart and cannot be any more, in steps; again each minute."""
+        self._orphans_at = now + HOUSEKEEPING
+        orphans = self.book.end_orphans(self.rulebook.rules, now)
+        while True:
+            with self.lock:
+                changes = next(orphans, None)
+                if changes is None:
+                    return
+                self._take(changes, now)
+            yield
+
+    def _tidy(self, now: float) -> Iterator[None]:
+        """Forget what is over, in steps."""
+        with self.lock:
+            if self._orphans_at < math.inf:
+                self._judge_channels(now)
+                if now >= self._restored_at + HOUSEKEEPING:
+                    self._forget_strangers()
+            self._take(self.book.judge_causes(now), now)
+            self._evaluator.forget(self.rulebook.rules, self.registry.get_all_collectors())
+            lettered = {alert_id for letter in self.outbox.letters for alert_id in letter.alerts}  # they may be resent
+        steps = self.book.forget(now, lettered)
+        while True:
+            with self.lock:
+                forgotten = next(steps, None)
+                if forgotten is None:
+                    return
+                self.dispatcher.forget(forgotten, now)
+            yield
+
+    def _forget_strangers(self) -> None:
+        """Forget what channels heard that did not come back: nothing is expected of them."""
         for case in self.book:
-            if case.incident.state is State.RESOLVED:  # of channels that did not come back nothing is expected
+            if case.incident.state is State.RESOLVED:
                 for channel in case.ledger.keys() - self.dispatcher.policy.channels.keys():
                     del case.ledger[channel]
-        self.dispatcher.forget(self.book.forget(now), now)
-        self._evaluator.forget(self.rulebook.rules, self.registry.get_all_collectors())
+                    self.journal.case(case)
 
     def _take(self, changes: list[Change], now: float) -> None:
         for change in changes:
@@ -323,10 +352,12 @@ class Core:
         """Take on what was there before a restart, in steps; before any rule is judged."""
         with self.lock:
             for silence in restored.silences:
-                self.dispatcher.policy.silences.setdefault(silence.id, silence)
+                if silence.id not in self.dispatcher.policy.silences:
+                    self.dispatcher.keep_silence(silence)
             for letter in restored.letters:
                 self.outbox.letters.add(letter)
-            self._orphans_at = self._clock.now() + HOUSEKEEPING
+            self._restored_at = self._clock.now()
+            self._orphans_at = self._restored_at + HOUSEKEEPING
         for case in restored.cases:
             with self.lock:
                 now = self._clock.now()
@@ -400,7 +431,10 @@ class Core:
         else:
             return
         self._offset, self._suspended = offset, suspended
-        self.dispatcher.reconsider(self.book)
+        with self.lock:
+            for silence in self.dispatcher.policy.live.values():
+                self.journal.silence(silence)  # what is in the store are times of the wall clock
+            self.dispatcher.reconsider(self.book)
 
     def _remark(self, now: float, what: str) -> None:
         self.dispatcher.audit.add(Remark(now, "", what))

@@ -90,6 +90,8 @@ class WorkerThread(Executor):
                 future.set_result(fn(*args, **kwargs))
             except Exception as error:
                 future.set_exception(error)
+            except BaseException as error:  # SystemExit and its like would end the thread
+                future.set_exception(RuntimeError(f"raised {type(error).__name__}"))
 
         if self._calls is None:
             self._calls = SimpleQueue()

@@ -86,7 +86,7 @@ class Dispatcher:
     def add_channel(self, name: str, policy: ChannelPolicy) -> None:
         """Take a channel on; it hears of what fires."""
         self.policy.channels[name] = None
-        self._outbox.add(name, policy, self._clock.now())
+        self._outbox.add(name, policy, self._clock.now(), self._book)
         self.reconsider(self._book)
 
     def set_routes(self, root: Route) -> None:
@@ -105,11 +105,16 @@ class Dispatcher:
 
     def put_silence(self, silence: Silence) -> None:
         """Take a silence on, or what has become of it."""
-        self._keep_silence(silence)
+        self.keep_silence(silence)
         self.reconsider(self._book)
 
-    def _keep_silence(self, silence: Silence) -> None:
+    def keep_silence(self, silence: Silence) -> None:
+        """Take it on, and let what is to be told of the alerts be."""
         self.policy.silences[silence.id] = silence
+        if silence.ended_at is None:
+            self.policy.live[silence.id] = silence
+        else:
+            self.policy.live.pop(silence.id, None)
         self._journal.silence(silence)
 
     def adopt(self, case: Case) -> None:
@@ -140,11 +145,11 @@ class Dispatcher:
     def _settle_silences(self, transition: Transition, now: float) -> None:
         """End the silences that were to last until the alert is resolved, and those that have waited for it in vain."""
         before, after = transition.before, transition.after
-        for silence in tuple(self.policy.silences.values()):
-            if silence.until_resolved and silence.alert_id == after.key.id and silence.ended_at is None:
+        for silence in tuple(self.policy.live.values()):
+            if silence.until_resolved and silence.alert_id == after.key.id:
                 in_vain = silence.over(now, active=before is not None and before.active)
                 if after.state is State.RESOLVED or in_vain:
-                    self._keep_silence(silence.ended(now))
+                    self.keep_silence(silence.ended(now))
 
     @property
     def due(self) -> float:
@@ -170,7 +175,10 @@ class Dispatcher:
 
     def forget(self, cases: Iterable[Case], now: float) -> None:
         """Forget about alerts that are forgotten, and about the oldest silences that are over."""
-        past = [silence.id for silence in self.policy.silences.values() if silence.over(now, active=self._fires(silence))]
+        for silence in tuple(self.policy.live.values()):
+            if silence.over(now, active=self._fires(silence)):
+                self.keep_silence(silence.ended(now))
+        past = [silence_id for silence_id in self.policy.silences if silence_id not in self.policy.live]
         for silence_id in past[:-PAST_SILENCES]:
             del self.policy.silences[silence_id]
             self._journal.forget(Kind.SILENCE, silence_id)
@@ -202,19 +210,19 @@ class Dispatcher:
             case.repeats.pop(channel, None)
             reason = self._consider(case, channel, standing, now)
             if case.incident.active and not reason.tells:
-                self._look_again(case, channel, standing, reason)
+                self._look_again(case, channel, standing, reason, now)
         stable_at = None if case.flaps is None else case.flaps.stable_at
         self._wake(case, min(standing.until, math.inf if stable_at is None else stable_at, *case.repeats.values()))
         self._journal.case(case)
 
-    def _look_again(self, case: Case, channel: str, standing: Standing, reason: Reason) -> None:
+    def _look_again(self, case: Case, channel: str, standing: Standing, reason: Reason, now: float) -> None:
         """Say when the channel is to be told again that it fires."""
         told, forgets = reason is Reason.ALREADY_TOLD, self._outbox.gate(channel).policy.resend_every is not None
         if not (told or forgets):
             return
         entry, situation = case.ledger[channel], self._situation(case, channel, standing)
         again = min(repeat_at(entry, situation) if told else math.inf, resend_at(entry, situation))
-        if again < math.inf:
+        if now < again < math.inf:  # else something stands against it, and its end is heard of
             case.repeats[channel] = again
 
     def _consider(self, case: Case, channel: str, standing: Standing, now: float) -> Reason:
@@ -228,11 +236,11 @@ class Dispatcher:
             return reason
         address = standing.addresses.get(channel)
         ends = not case.incident.active or reason is Reason.REROUTED
-        lane = self._outbox.find(channel, case.lanes.get(channel)) if ends else None
-        if lane is None:
+        lane = self._outbox.find(channel, case.lanes.get(channel))
+        if lane is None or not (ends or (lane.gathers and case in lane.members)):  # what is gathered is told together
             assert address is not None or case.lanes.get(channel) is not None  # nobody is told but along a route
             key = case.lanes[channel] if address is None else address.group
-            pace = Pace() if address is None else address.pace
+            pace = Pace() if address is None or reason is Reason.KEPT_ALIVE else address.pace  # it would be forgotten
         else:
             key, pace = lane.key, lane.pace
         if case.lanes.get(channel) not in (None, key):
@@ -324,6 +332,8 @@ class Dispatcher:
         """Take note that an attempt is over."""
         refused = case.ledger[channel].undeliverable is not None  # then its fallback is to be told
         self.consider(case, now, only=None if refused else channel)
+        if self._outbox.due < math.inf:
+            self._ring()  # a channel has begun to fail, or is well again: that is noted in time
 
     def record(self, case: Case, channel: str, reason: Reason, message_id: str | None, now: float) -> None:
         """Keep a decision in the audit, where it is another than the one before."""

@@ -39,8 +39,7 @@ class Gate:
         """Give when the next attempt may begin; infinity while that depends on those under way."""
         if self.busy >= AT_ONCE:
             return math.inf
-        ready = self._bucket.ready_at(now)
-        return ready if self.failing_since is None else max(self._breaker.opens_at, self._pause_until, ready)
+        return max(self._breaker.opens_at, self._pause_until, self._bucket.ready_at(now))
 
     def room(self, now: float) -> int:
         """Give how many messages may go out at once."""
@@ -50,10 +49,9 @@ class Gate:
         """Say how the breaker stands."""
         return self._breaker.state(now)
 
-    @property
-    def waits(self) -> bool:
+    def waits(self, now: float) -> bool:
         """Whether it is the channel that makes it wait, and not the number of messages."""
-        return self._breaker.opens_at > -math.inf or self._pause_until > -math.inf
+        return max(self._breaker.opens_at, self._pause_until) > now
 
     def enter(self, now: float) -> None:
         """Take note that an attempt begins."""
@@ -71,7 +69,7 @@ class Gate:
                 self.delivered += isinstance(outcome, Delivered)
                 self.failed += isinstance(outcome, Rejected)
                 self._breaker = self._breaker.succeeded()
-                self._pause_until, self.failing_since, self.refuses, self.why = -math.inf, None, False, ""
+                self.forgive()
             case Retry(why=why, after=after):
                 if after is not None:
                     self._pause_until = max(self._pause_until, now + after)
@@ -85,6 +83,10 @@ class Gate:
     def found_down(self, now: float) -> None:
         """Take note that it failed before a restart, and is not known to be well again."""
         self.failing_since, self.down, self.why = now - self.policy.fallback_after, True, "it failed before the restart"
+
+    def forgive(self) -> None:
+        """Take note that it is well, or not known to be otherwise."""
+        self.failing_since, self.refuses, self.why = None, False, ""
 
     def _fail(self, why: str, now: float) -> None:
         self.failed += 1

@@ -42,11 +42,10 @@ class Part:
 class Draft:
     """A message that is being put together: which alerts are still to be asked about, and what is to be said so far.
 
-    `rest` where there are more than one message can tell of; `pieces` counts how often it was worked on.
+    `pieces` counts how often it was worked on.
     """
 
     unasked: deque[Case]
-    rest: bool = False
     parts: dict[Case, Part] = field(default_factory=dict[Case, Part])
     pieces: int = 0
 
@@ -65,6 +64,7 @@ class Lane:
     key: GroupKey
     pace: Pace
     gathers: bool = False
+    most: int = 1_000
     group: Group = field(default_factory=Group)
     members: dict[Case, None] = field(default_factory=dict[Case, None])
     firing: dict[Case, None] = field(default_factory=dict[Case, None])

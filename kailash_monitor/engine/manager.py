@@ -7,6 +7,7 @@ import os
 import random
 import uuid
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
@@ -331,11 +332,31 @@ class AlertManager:
     async def _serve(self, run: Run) -> None:
         if self.metrics_registry.observer is None:
             self.metrics_registry.observer = _log_report
-        await self._archivist.open()
+        if not await self._open(run):
+            return
         try:
             await self._work(run)
         finally:
             await self._archivist.close()
+
+    async def _open(self, run: Run) -> bool:
+        """Open the store; whether that was done before a stop, which does not wait for a disk that hangs."""
+        failed: list[Exception] = []
+
+        async def open_it() -> None:
+            try:
+                await self._archivist.open()
+            except Exception as error:  # raised below, and not in a group
+                failed.append(error)
+
+        async with TaskGroup() as tasks:
+            opening, stopping = tasks.create_task(open_it()), tasks.create_task(run.stop_now.wait())
+            await asyncio.wait([opening, stopping], return_when=asyncio.FIRST_COMPLETED)
+            opening.cancel()
+            stopping.cancel()
+        if failed:
+            raise failed[0]
+        return not opening.cancelled()
 
     async def _work(self, run: Run) -> None:
         self.core.begin()
@@ -359,6 +380,8 @@ class AlertManager:
         run = self._run
         if run is None or run.over:
             return
+        with suppress(LifecycleError):  # where it cannot start, nothing is kept, and somebody else is told
+            await run.wait_up()
         if run.loop is asyncio.get_running_loop():
             await self._archivist.kept()
         else:

@@ -12,7 +12,7 @@ from kailash_monitor.alerting.ledger import LedgerEntry, accepted, attempting, c
 from kailash_monitor.alerting.standing import STORM, GroupKey
 from kailash_monitor.delivery.backoff import Backoff
 from kailash_monitor.delivery.message import Done, GivenUp, Message, TryAgain, Verdict, after_attempt
-from kailash_monitor.delivery.outcome import Outcome
+from kailash_monitor.delivery.outcome import Outcome, Rejected
 from kailash_monitor.delivery.policy import ChannelPolicy
 from kailash_monitor.engine.book import Case
 from kailash_monitor.engine.gate import Gate
@@ -125,13 +125,13 @@ class Outbox:
 
     # -- channels ------------------------------------------------------------------------------------------------------
 
-    def add(self, channel: str, policy: ChannelPolicy, now: float) -> None:
-        """Take a channel on."""
+    def add(self, channel: str, policy: ChannelPolicy, now: float, cases: Iterable[Case] = ()) -> None:
+        """Take a channel on; `cases` are the alerts that it may have been told of before a restart."""
         self._rounds[channel] = _Round(Gate(policy, now))
         strangers, self._strangers = self._strangers, []
         for lane in strangers:
             self.adopt(lane)
-        self.adopted(())
+        self._adopted(self._rounds[channel], channel, cases)
 
     def gate(self, channel: str) -> Gate:
         """Give the gate in front of a channel."""
@@ -155,10 +155,15 @@ class Outbox:
         """Note which channels are down by now, and which are well again; whether any has changed."""
         changed = {name: gate for name, gate in self._failing.items() if gate.down is not (gate.down_at <= now)}
         for name, gate in changed.items():
-            gate.down = not gate.down
+            gate.down = not gate.down and (gate.refuses or self._tries(name))
             if not gate.down:
+                gate.forgive()
                 del self._failing[name]
         return bool(changed)
+
+    def _tries(self, channel: str) -> bool:
+        """Whether there is anything to tell the channel; else nobody knows whether it fails still."""
+        return any(lane.busy or lane.next_at < math.inf for lane in self._rounds[channel].lanes.values())
 
     def found_down(self, channel: str, now: float) -> None:
         """Take note that a channel failed before a restart, and is not known to be well again."""
@@ -194,14 +199,17 @@ class Outbox:
 
     def adopted(self, cases: Iterable[Case]) -> None:
         """Take note that all lanes from before a restart are here; `cases` are what they told of."""
+        there = tuple(cases)
+        for channel, a_round in self._rounds.items():
+            self._adopted(a_round, channel, there)
+
+    def _adopted(self, a_round: _Round, channel: str, cases: Iterable[Case]) -> None:
         for case in cases:
-            for channel, key in case.lanes.items():
-                lane, entry = self.find(channel, key), case.ledger.get(channel)
-                if lane is not None and entry is not None and entry.owes and entry.about.active:
-                    lane.firing[case] = None
-        for a_round in self._rounds.values():
-            for lane in tuple(a_round.lanes.values()):
-                self._let_go(a_round, lane)
+            lane, entry = self.find(channel, case.lanes.get(channel)), case.ledger.get(channel)
+            if lane is not None and entry is not None and entry.owes and entry.about.active:
+                lane.firing[case] = None
+        for lane in tuple(a_round.lanes.values()):
+            self._let_go(a_round, lane)
 
     # -- what there is to tell -----------------------------------------------------------------------------------------
 
@@ -278,7 +286,7 @@ class Outbox:
         """Whether an attempt is under way, or due and the channel fit to take it."""
         a_round = self._rounds[channel]
         waits = bool(a_round.ready) or bool(a_round.heap and a_round.heap[0][0] <= now)
-        return bool(a_round.gate.busy) or (waits and not (a_round.gate.waits and a_round.gate.opens_at(now) > now))
+        return bool(a_round.gate.busy) or (waits and not a_round.gate.waits(now))
 
     def begin_next(self, channel: str, now: float) -> Send | More | None:
         """Give the next attempt that is due, from now on under way; None where there is none, or it must wait."""
@@ -333,12 +341,14 @@ class Outbox:
         if storm.members:
             storm.group = replace(storm.group, news_since=now, urgent=True)
             rest = [lane for lane in a_round.ready if lane is not storm]
-            a_round.ready = dict.fromkeys([storm, *rest])
+            a_round.ready = dict.fromkeys(rest if storm.not_before > now else [storm, *rest])
+            self._queue(a_round, storm)
         return len(sources) > PIECE
 
     def _move(self, a_round: _Round, lane: Lane, storm: Lane, now: float) -> None:
         """Have all that one lane has to tell told by another."""
         del a_round.ready[lane]
+        lane.draft = None
         channel = lane.channel
         for case in tuple(lane.members):
             fires = case in lane.firing
@@ -360,9 +370,10 @@ class Outbox:
         draft = lane.draft
         if draft is None:
             cases = [case for case in lane.members if lane.channel not in case.under_way]
-            if len(cases) > AT_MOST:  # the gravest first
+            most = min(AT_MOST, lane.most)
+            if len(cases) > most:  # the gravest first
                 cases = sorted(cases, key=lambda case: -case.incident.severity.rank)
-            draft = lane.draft = Draft(deque(cases[:AT_MOST]), rest=len(cases) > AT_MOST)
+            draft = lane.draft = Draft(deque(cases[:most]))
         draft.pieces += 1
         for _ in range(PIECE):
             if not draft.unasked:
@@ -397,10 +408,10 @@ class Outbox:
         if lane.doubtful:
             return lane.message
         assert lane.draft is not None
-        parts, rest, lane.draft = tuple(lane.draft.parts.values()), lane.draft.rest, None
+        parts, lane.draft = tuple(lane.draft.parts.values()), None
         if not parts:
             lane.message, lane.parts = None, ()
-            if not rest:
+            if all(lane.channel in case.under_way for case in lane.members):  # else some came while it was put together
                 lane.group = replace(lane.group, news_since=None, urgent=False)
         elif lane.message is None or [part.truth for part in lane.parts] != [part.truth for part in parts]:
             message_id = self._new_id()
@@ -425,6 +436,9 @@ class Outbox:
         verdict = after_attempt(send.message, outcome, now, backoff=self._backoff, luck=self._luck())
         lane, channel = send.lane, send.lane.channel
         parts = lane.parts
+        if isinstance(outcome, Rejected) and len(parts) > 1 and not send.message.in_doubt:
+            lane.most = len(parts) // 2  # one of them is refused, or they are too many: the others are to be told
+            verdict = TryAgain(replace(send.message, attempts=send.message.attempts + 1), now, outcome.why)
         for part in parts:
             case = part.case
             case.ledger[channel] = _after(case, channel, part, verdict, now)
@@ -451,7 +465,7 @@ class Outbox:
             lane.members.pop(part.case, None)
             if not part.case.incident.active or part.reason is Reason.REROUTED:
                 lane.firing.pop(part.case, None)
-        lane.message, lane.parts, lane.not_before = None, (), -math.inf
+        lane.message, lane.parts, lane.not_before, lane.most = None, (), -math.inf, AT_MOST
         told = [case.incident.severity for case in lane.firing if case not in lane.members]
         lane.group = lane.group.flushed(max(told, key=lambda one: one.rank, default=None), now)
         if lane.members:

@@ -189,7 +189,7 @@ class People:
         if incident.state is State.RESOLVED:
             return AlertStatus.RESOLVED
         labels, alert_id = incident.target, incident.key.id
-        silences = self._dispatcher.policy.silences.values()
+        silences = self._dispatcher.policy.live.values()
         if any(silence.covers(alert_id, labels, active=incident.active, now=now) for silence in silences):
             return AlertStatus.SILENCED
         if case.acknowledged:
@@ -264,6 +264,7 @@ class People:
             cases = [case for alert_id in letter.alerts if (case := self._book.find(alert_id)) is not None]
             for case in cases:
                 self._core.outbox.reopen(case, letter.channel)
+                self._core.journal.case(case)
             self._dispatcher.reconsider(cases)
             return True
 
@@ -281,7 +282,8 @@ class People:
             now = self._clock.now()
             offset = self._clock.wall() - now
             standing, trouble = self._dispatcher.standing(case, now), self._book.trouble(case.key)
-            names = dict.fromkeys((*standing.addresses, *case.ledger))
+            channels = self._dispatcher.policy.channels
+            names = [name for name in dict.fromkeys((*standing.addresses, *case.ledger)) if name in channels]
             return Explanation(
                 alert=self.show([case])[0],
                 state=case.incident.state.value,

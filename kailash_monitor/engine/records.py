@@ -34,6 +34,9 @@ __all__ = ["Pen", "Reading"]
 
 Json = dict[str, Any]  # Any: what JSON can hold
 
+LATEST: Final = 32_503_680_000.0
+"""The year 3000: what is later, or as long before 1970, cannot be shown, and is damage."""
+
 REMEMBERED: Final = 1_000
 """Rules that are kept as text: each is written with every alert of it."""
 
@@ -323,10 +326,12 @@ class Reading:
         )
 
     def _time(self, at: float) -> float:
+        if not -LATEST <= at <= LATEST:
+            raise ValueError(f"{at!r} is no time of ours")
         return at - self.offset
 
     def _time_or_none(self, at: float | None) -> float | None:
-        return None if at is None else at - self.offset
+        return None if at is None else self._time(at)
 
     def _incidents(self) -> list[Incident]:
         rules = [rule_of(rule) for rule in self.document["rules"]]

@@ -14,7 +14,7 @@ __all__ = ["ring_changes", "rings_in"]
 KEPT: Final = 4 * 86_400.0
 """Seconds: longer than the longest window there usually is, that of an error budget over three days."""
 
-_DAMAGE: Final = (KeyError, TypeError, ValueError)
+_DAMAGE: Final = (AttributeError, LookupError, TypeError, ValueError, RecursionError)
 
 
 def ring_changes(registry: MetricsRegistry, since: float) -> Iterator[Change | None]:
@@ -42,9 +42,10 @@ def rings_in(store: Store, offset: float, now: float) -> list[Ring]:
 def _ring(key: str, document: Document) -> Ring | None:
     try:
         collector, metric, kind, labels = json.loads(key)
-        return Ring(collector, metric, kind, Labels(labels), document) if isinstance(document, bytes) else None
+        ring = Ring(collector, metric, kind, Labels(labels), document if isinstance(document, bytes) else b"")
     except _DAMAGE:
         return None
+    return ring if ring.data and all(isinstance(name, str) for name in (collector, metric, kind, *ring.labels)) else None
 
 
 def _key(ring: Ring) -> str:

@@ -59,7 +59,7 @@ def digest(message_id: str, key: GroupKey, items: Sequence[Item], sent_at: float
     firing = [item.alert for item in items if item.alert.status is AlertStatus.FIRING]
     counted = [(len(firing), "firing"), (len(items) - len(firing), "resolved")]
     title = f"{len(items)} alerts: {', '.join(f'{count} {word}' for count, word in counted if count)}"
-    gravest = max((item.alert.severity for item in items if not firing or item.alert in firing), key=lambda one: one.rank)
+    gravest = max((alert.severity for alert in firing or [item.alert for item in items]), key=lambda one: one.rank)
     labels = key.labels or NO_LABELS
     summary = Alert(
         str(key),

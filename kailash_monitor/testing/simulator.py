@@ -156,7 +156,7 @@ class Simulator:
         for rule in rules.values():
             self.manager.add_rule(rule)
         offset = self.clock.wall() - self.clock.now()
-        for _ in self._core.restore(read_store(self._store, offset)):
+        for _ in self._core.restore(read_store(self._store, offset, self.clock.now())):
             pass
         self.registry.restore(rings_in(self._store, offset, self.clock.now()))
         self._core.journal.kept = True
