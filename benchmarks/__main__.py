@@ -1,8 +1,19 @@
 """All benchmarks, in one table."""
 
-from benchmarks import alerting, alerting_groups, alerting_lateness, export, memory, recording, scrape, windows
+from benchmarks import (
+    alerting,
+    alerting_groups,
+    alerting_lateness,
+    delivery,
+    export,
+    kill,
+    memory,
+    recording,
+    scrape,
+    windows,
+)
 from benchmarks.command import run
 
 ALERTING = (alerting.rows, alerting_groups.rows, alerting_lateness.rows)
 
-run(recording.rows, export.rows, scrape.rows, memory.rows, windows.rows, *ALERTING)
+run(recording.rows, export.rows, scrape.rows, memory.rows, windows.rows, *ALERTING, delivery.rows, kill.rows)

@@ -9,6 +9,7 @@ from kailash_monitor.alerting.route import Route, Rung
 from kailash_monitor.channels import NotificationChannel
 from kailash_monitor.engine import AlertManager
 from kailash_monitor.engine.explanation import Explanation
+from kailash_monitor.engine.heartbeat import Heartbeat
 from kailash_monitor.engine.status import ChannelStatus, DeadLetter, SilenceStatus, Waiting
 from kailash_monitor.model.alert import Alert, AlertStatus
 from kailash_monitor.model.matcher import Matcher, Matchers
@@ -50,6 +51,7 @@ __all__ = [
     "DiscordNotificationChannel",
     "EmailNotificationChannel",
     "Explanation",
+    "Heartbeat",
     "Inhibition",
     "LogNotificationChannel",
     "Matcher",

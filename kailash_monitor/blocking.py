@@ -30,6 +30,7 @@ from kailash_monitor.channels.function import Sends
 from kailash_monitor.engine import AlertManager as AsyncAlertManager
 from kailash_monitor.engine import Delivery, Health, RuleStatus, Untold
 from kailash_monitor.engine.explanation import Explanation
+from kailash_monitor.engine.heartbeat import Beat
 from kailash_monitor.engine.people import LONGEST, OpenSilence
 from kailash_monitor.engine.status import ChannelStatus, DeadLetter, SilenceStatus, Waiting
 from kailash_monitor.instrument.source import Source
@@ -56,9 +57,10 @@ class AlertManager:
         registry: MetricsRegistry,
         *,
         store: Store | str | os.PathLike[str] | None = None,
+        heartbeat: Beat | None = None,
         stop_timeout: Duration = "3s",
     ) -> None:
-        self._manager: Final = AsyncAlertManager(registry, store=store, stop_timeout=stop_timeout)
+        self._manager: Final = AsyncAlertManager(registry, store=store, heartbeat=heartbeat, stop_timeout=stop_timeout)
         self._stop_timeout: Final = parse_duration(stop_timeout)
         self._starting = threading.Lock()
         self._thread: _LoopThread | None = None
@@ -98,6 +100,11 @@ class AlertManager:
     def failure(self) -> BaseException | None:
         """What ended it, where something other than a stop did."""
         return self._manager.failure
+
+    @property
+    def heartbeat(self) -> Beat | None:
+        """Whom it calls while all is well."""
+        return self._manager.heartbeat
 
     @property
     def metrics_registry(self) -> MetricsRegistry:

@@ -273,7 +273,7 @@ def test_only_a_file_that_states_a_store_has_one_and_it_is_not_touched(write, tm
     ("text", "problem"),
     [
         ("rulez: []", ":1: rulez: unknown key; did you mean 'rules'?"),
-        ("zzz: 1", ":1: zzz: unknown key; use listen, store, namespace, collectors, default_rules, rules, burn_rates, channels, "),
+        ("zzz: 1", ":1: zzz: unknown key; use listen, store, namespace, collectors, default_rules, heartbeat, rules, burn_rates, channels, "),
         ("- a", ":1: the file: not a mapping; write keys such as 'rules:' and 'channels:'"),
         ("rules: 5", ":1: rules: saw 5; write a list, each item after a dash"),
         ("rules:\n- name: x\n  metric: load1\n  condition: '> 5'\n  treshold: 5", ":5: rules[0].treshold: unknown key; did you mean 'threshold'?"),
@@ -501,3 +501,28 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\xff")
     with pytest.raises(InvalidFile, match="cannot be read: it is not UTF-8 text"):
         load_monitor(tmp_path / "binary.yaml")
+
+
+def test_a_heartbeat_is_called_as_the_file_says(write, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("BEAT", "s3cret")
+    manager = load_monitor(write("heartbeat: {url: 'http://127.0.0.1:9/${BEAT}', every: 2m, timeout: 3s}")).manager
+    assert "s3cret" not in repr(vars(manager))
+    assert manager.heartbeat is not None
+    assert manager.heartbeat.every == 120.0
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{every: 1m}", "heartbeat: url is missing"),
+        ("{url: 's3cret'}", "heartbeat.url: "),
+        ("{url: 'http://127.0.0.1:9/s3cret', every: 10ms}", "heartbeat.every: every = 0.01"),
+        ("{url: 'http://127.0.0.1:9/s3cret', ever: 1m}", "heartbeat.ever: unknown key; did you mean 'every'?"),
+        ("{url: 'http://127.0.0.1:9/s3cret', method: PUT}", "heartbeat.method: saw 'PUT'; use one of 'GET' or 'POST'"),
+    ],
+)
+def test_what_is_wrong_with_a_heartbeat_is_told_without_its_address(write, text: str, problem: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(InvalidFile) as refused:
+        load_monitor(write(f"heartbeat: {text}"))
+    assert problem.split(" = ")[0] in str(refused.value)
+    assert "s3cret" not in str(refused.value)

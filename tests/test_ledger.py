@@ -292,7 +292,7 @@ def test_a_channel_that_the_route_leaves_and_reaches_again_is_told_again() -> No
 def test_following_the_same_incident_keeps_what_was_heard() -> None:
     entry = told(incident(State.FIRING))
     newer = incident(State.RECOVERING, value=3.0)
-    assert follow(entry, newer) == replace(entry, about=newer)
+    assert follow(entry, newer) == entry._replace(about=newer)
 
 
 # -- what is given up --------------------------------------------------------------------------------------------------

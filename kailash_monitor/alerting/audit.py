@@ -2,8 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from kailash_monitor.model.reason import Reason
 
@@ -13,8 +12,7 @@ KEPT: Final = 10_000
 """Entries: a night of a busy program, in a few megabytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """One channel was to be told of one alert, or was not: `reason` says why. `message_id` is None without a message."""
 
     at: float
@@ -25,8 +23,7 @@ class Decision:
     message_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Remark:
+class Remark(NamedTuple):
     """Something else that happened to an alert, or, with an empty `alert_id`, to the program: `what` in words."""
 
     at: float

@@ -1,7 +1,8 @@
 """Grouping: when what is to be told about several alerts goes out together."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from kailash_monitor.model.severity import AlertSeverity
 
@@ -16,8 +17,7 @@ class Pace:
     interval: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """What one channel has heard of a group, and since when there is news.
 
     `flushed_at` is when it was last told, None where it has not heard of the group, or has heard that all is over.
@@ -36,8 +36,7 @@ class Group:
         """
         graver = severity is not None and self.severity is not None and severity.rank > self.severity.rank
         known = severity is None or (self.severity is not None and self.severity.rank > severity.rank)
-        return replace(
-            self,
+        return self._replace(
             news_since=now if self.news_since is None else self.news_since,
             severity=self.severity if known else severity,
             urgent=self.urgent or graver or all_resolved,

@@ -1,6 +1,6 @@
 """Incidents: one alert's story from its first breach to its end."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
@@ -28,11 +28,12 @@ class AlertKey:
     rule: str
     collector: str
     group: Labels = NO_LABELS
+    id: str = field(init=False, repr=False, compare=False)
+    """`<rule>_<collector>`, then `{label="value",…}` for a group."""
 
-    @property
-    def id(self) -> str:
-        """`<rule>_<collector>`, then `{label="value",…}` for a group."""
-        return f"{self.rule}_{self.collector}{f'{{{self.group.text()}}}' if self.group else ''}"
+    def __post_init__(self) -> None:
+        text = f"{self.rule}_{self.collector}{f'{{{self.group.text()}}}' if self.group else ''}"
+        object.__setattr__(self, "id", text)
 
 
 class Incident(NamedTuple):

@@ -4,8 +4,9 @@
 that it is over, whatever suppresses the alert.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from kailash_monitor.alerting.incident import Incident, State
 from kailash_monitor.model.notice import NoticeKind
@@ -75,8 +76,7 @@ class Situation:
     resend_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerEntry:
+class LedgerEntry(NamedTuple):
     """What a channel has heard of the incident `about`.
 
     `severity` is that at which it was told, `told_at` when it was last told. `over` says that it knows the end. `called`
@@ -120,7 +120,7 @@ def follow(entry: LedgerEntry | None, latest: Incident) -> LedgerEntry:
     if entry is None:
         return LedgerEntry(latest)
     followed = _follow(entry, latest)
-    return followed if entry.if_heard is None else replace(followed, if_heard=_follow(entry.if_heard, latest))
+    return followed if entry.if_heard is None else followed._replace(if_heard=_follow(entry.if_heard, latest))
 
 
 def _follow(entry: LedgerEntry, latest: Incident) -> LedgerEntry:
@@ -128,12 +128,14 @@ def _follow(entry: LedgerEntry, latest: Incident) -> LedgerEntry:
         severity = entry.severity
         if severity is not None and latest.active and latest.severity.rank < severity.rank:
             severity = latest.severity  # it became milder, quietly: graver again is news again
-        return replace(entry, about=latest, severity=severity, behind=None)
+        if entry.about is latest and severity is entry.severity and entry.behind is None:
+            return entry  # as nearly always
+        return entry._replace(about=latest, severity=severity, behind=None)
     if entry.owes:
-        return replace(entry, behind=follow(entry.behind, latest))
+        return entry._replace(behind=follow(entry.behind, latest))
     if entry.behind is not None:
         after = follow(entry.behind, latest)
-        return replace(after, missed=_together(missed(entry), after.missed))
+        return after._replace(missed=_together(missed(entry), after.missed))
     return LedgerEntry(latest, missed=missed(entry))
 
 
@@ -234,48 +236,48 @@ def repeat_at(entry: LedgerEntry, situation: Situation) -> float:
 def called(entry: LedgerEntry, reason: Reason) -> LedgerEntry:
     """Give the entry after a decision: what stands against telling is the channel itself, or something else."""
     if entry.if_heard is not None and entry.about.active:
-        entry = replace(entry, if_heard=called(entry.if_heard, reason))
+        entry = entry._replace(if_heard=called(entry.if_heard, reason))
     if entry.heard is not Heard.UNTOLD or entry.called is reason.tells or (reason.tells and not entry.about.active):
         return entry  # what is over can only be summed up, and was called while it fired or not at all
-    return replace(entry, called=reason.tells)
+    return entry._replace(called=reason.tells)
 
 
 def called_behind(entry: LedgerEntry, situation: Situation, now: float) -> LedgerEntry:
     """Give the entry after it was asked of what waits behind it whether it were told now, if the channel could hear."""
     if entry.behind is None:
         return entry
-    return replace(entry, behind=called(entry.behind, decide(entry.behind, situation, now)))
+    return entry._replace(behind=called(entry.behind, decide(entry.behind, situation, now)))
 
 
 def attempting(entry: LedgerEntry, kind: NoticeKind) -> LedgerEntry:
     """Give the entry while a message of `kind` is on its way: from now on the channel may have heard it."""
     if kind in (NoticeKind.MISSED, NoticeKind.STABLE) and entry.if_heard is None:
-        return replace(entry, if_heard=accepted(entry, kind, entry.about.severity, entry.told_at or 0.0))
+        return entry._replace(if_heard=accepted(entry, kind, entry.about.severity, entry.told_at or 0.0))
     doubtful = kind in (NoticeKind.FIRING, NoticeKind.FLAPPING) and entry.heard is Heard.UNTOLD
-    return replace(entry, heard=Heard.IN_DOUBT, undeliverable=None) if doubtful else entry
+    return entry._replace(heard=Heard.IN_DOUBT, undeliverable=None) if doubtful else entry
 
 
 def accepted(entry: LedgerEntry, kind: NoticeKind, severity: AlertSeverity, now: float) -> LedgerEntry:
     """Give the entry after the channel took a message of `kind`, about an alert of this severity."""
     if entry.if_heard is not None and kind in (NoticeKind.MISSED, NoticeKind.STABLE):
         heard = entry.if_heard
-        return replace(heard, told_at=now) if kind is NoticeKind.STABLE and heard.heard is Heard.TOLD else heard
+        return heard._replace(told_at=now) if kind is NoticeKind.STABLE and heard.heard is Heard.TOLD else heard
     match kind:
         case NoticeKind.RESOLVED:
             if entry.about.active:  # no route leads to it any more; if one does again, it is told again
                 return LedgerEntry(entry.about)
-            return replace(entry, over=True, called=False, flapping=False)
+            return entry._replace(over=True, called=False, flapping=False)
         case NoticeKind.MISSED:
             if entry.about.active or entry.about.state is State.PENDING:
-                return replace(entry, missed=None)
-            return replace(entry, missed=None, called=False, over=True)
+                return entry._replace(missed=None)
+            return entry._replace(missed=None, called=False, over=True)
         case NoticeKind.STABLE:
             if entry.about.active:
-                return replace(entry, flapping=False, severity=severity, told_at=now)
-            return replace(entry, flapping=False, over=True, called=False)
+                return entry._replace(flapping=False, severity=severity, told_at=now)
+            return entry._replace(flapping=False, over=True, called=False)
         case _:
-            told = replace(entry, heard=Heard.TOLD, severity=severity, told_at=now, called=False, undeliverable=None)
-            return replace(told, flapping=True, over=False) if kind is NoticeKind.FLAPPING else told
+            told = entry._replace(heard=Heard.TOLD, severity=severity, told_at=now, called=False, undeliverable=None)
+            return told._replace(flapping=True, over=False) if kind is NoticeKind.FLAPPING else told
 
 
 def failed(entry: LedgerEntry, kind: NoticeKind, *, in_doubt: bool) -> LedgerEntry:
@@ -284,7 +286,7 @@ def failed(entry: LedgerEntry, kind: NoticeKind, *, in_doubt: bool) -> LedgerEnt
         return entry
     about_firing = kind in (NoticeKind.FIRING, NoticeKind.FLAPPING)
     by_this_alone = entry.heard is Heard.IN_DOUBT and entry.undeliverable is None  # else one that was given up is in doubt
-    return replace(entry, heard=Heard.UNTOLD if about_firing and by_this_alone else entry.heard, if_heard=None)
+    return entry._replace(heard=Heard.UNTOLD if about_firing and by_this_alone else entry.heard, if_heard=None)
 
 
 def given_up(entry: LedgerEntry, kind: NoticeKind, severity: AlertSeverity, now: float, *, in_doubt: bool) -> LedgerEntry:
@@ -297,16 +299,16 @@ def given_up(entry: LedgerEntry, kind: NoticeKind, severity: AlertSeverity, now:
     entry = failed(entry, kind, in_doubt=in_doubt)
     match kind:
         case NoticeKind.REPEAT:
-            return replace(entry, told_at=now)
+            return entry._replace(told_at=now)
         case NoticeKind.STABLE:
-            return replace(entry, flapping=False, if_heard=None)  # that it is over is told all the same, as any other end
+            return entry._replace(flapping=False, if_heard=None)  # that it is over is told all the same, as any other end
         case _:
             heard_at = entry.severity if kind is NoticeKind.RESOLVED else severity  # a graver one is tried anew
-            return replace(entry, undeliverable=kind, severity=heard_at, called=False)
+            return entry._replace(undeliverable=kind, severity=heard_at, called=False)
 
 
 def reopened(entry: LedgerEntry) -> LedgerEntry:
     """Give the entry as if the message that was given up had only failed: what is true now is told."""
     if entry.undeliverable is None:
         return entry
-    return replace(entry, undeliverable=None, called=entry.heard is Heard.UNTOLD)
+    return entry._replace(undeliverable=None, called=entry.heard is Heard.UNTOLD)

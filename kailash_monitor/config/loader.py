@@ -15,6 +15,7 @@ from kailash_monitor.config.schema import (
     ChannelSettings,
     CollectorSettings,
     CollectorsSettings,
+    HeartbeatSettings,
     RuleSettings,
     Settings,
     ValidationError,
@@ -36,6 +37,9 @@ Place = tuple[str | int, ...]
 
 _VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
 _NOTHING: Final = object()
+
+SECRETIVE: Final = frozenset({"channels", "heartbeat"})
+"""Keys under which secrets may stand, and thus variables of the environment."""
 
 _SHORT: Final = {"metric_name": "metric", "webhook_url": "url"}
 """Parameters that have a shorter name in files."""
@@ -103,9 +107,9 @@ def load_contents(path: Path, environment: Mapping[str, str] | None = None) -> C
     if not isinstance(document, dict):
         problems.add((), "not a mapping; write keys such as 'rules:' and 'channels:'")
         problems.raise_any()
-    if "channels" in document:
+    for key in SECRETIVE & document.keys():
         variables = os.environ if environment is None else environment
-        document["channels"] = _with_variables(document["channels"], ("channels",), variables, problems)
+        document[key] = _with_variables(document[key], (key,), variables, problems)
     settings = _settings(document, problems)
     channels = [_spelt_out(channel) for channel in settings.channels]
     _note_faults(channels, problems)
@@ -284,6 +288,8 @@ def _below(here: Any, step: str | int) -> Any:  # Any: as above
 
 def _may_be_shown(path: Place) -> bool:
     """Whether it holds no secret for sure. The parameters of channels do not come here: what of them is shown, they know."""
+    if path[:1] == ("heartbeat",):
+        return len(path) == 2 and path[1] != "url"
     return path[:1] != ("channels",) or len(path) == 3
 
 
@@ -293,6 +299,8 @@ def _keys_at(path: Place) -> list[str]:
             return keys_of(RuleSettings)
         case ("burn_rates", *_):
             return keys_of(BurnRateSettings)
+        case ("heartbeat", *_):
+            return keys_of(HeartbeatSettings)
         case ("collectors", _):
             return keys_of(CollectorsSettings)
         case ("collectors", *_):

@@ -9,8 +9,9 @@ from kailash_monitor.channels import LogNotificationChannel, from_mapping
 from kailash_monitor.config.loader import Contents, Place, Problems, load_contents
 from kailash_monitor.config.reach import check_reach, instead
 from kailash_monitor.config.routing import channels_in_sight, set_routing
-from kailash_monitor.config.schema import BurnRateSettings, CollectorsSettings, RuleSettings, Settings
+from kailash_monitor.config.schema import BurnRateSettings, CollectorsSettings, HeartbeatSettings, RuleSettings, Settings
 from kailash_monitor.engine import AlertManager
+from kailash_monitor.engine.heartbeat import Heartbeat
 from kailash_monitor.errors import ConfigurationError, MetricError
 from kailash_monitor.instrument import DiskSource, HostSource, LoopLagSource, ProcessSource, Source
 from kailash_monitor.metrics import MetricsRegistry
@@ -57,7 +58,9 @@ def _build(contents: Contents, store_at: StoreAt) -> Monitor:
     settings, problems = contents.settings, contents.problems
     registry = _registry(settings, problems)
     store = store_at(settings.store)
-    manager = AlertManager(registry, store=store, stop_timeout="3s")  # a stop by signal has five seconds in all
+    heartbeat = _heartbeat(settings.heartbeat, problems)
+    # a stop by signal has five seconds in all
+    manager = AlertManager(registry, store=store, heartbeat=heartbeat, stop_timeout="3s")
     for source in _sources(settings.collectors):
         manager.add_source(source)
     for rule in _default_rules(contents):
@@ -75,6 +78,17 @@ def _build(contents: Contents, store_at: StoreAt) -> Monitor:
     listen = _listen(settings.listen, problems)
     problems.raise_any()
     return Monitor(manager, listen, store)
+
+
+def _heartbeat(settings: HeartbeatSettings | None, problems: Problems) -> Heartbeat | None:
+    if settings is None:
+        return None
+    given = settings.model_dump(exclude={"url"}, exclude_none=True)
+    try:
+        return Heartbeat(settings.url.get_secret_value(), **given)
+    except ConfigurationError as error:
+        problems.add_error(("heartbeat",), error)
+        return None
 
 
 def _registry(settings: Settings, problems: Problems) -> MetricsRegistry:

@@ -14,6 +14,7 @@ try:
         Field,
         PlainValidator,
         Secret,
+        SecretStr,
         Tag,
         TypeAdapter,
         ValidationError,
@@ -27,6 +28,7 @@ __all__ = [
     "ChannelSettings",
     "CollectorSettings",
     "CollectorsSettings",
+    "HeartbeatSettings",
     "RuleSettings",
     "Settings",
     "ValidationError",
@@ -156,6 +158,18 @@ CHANNEL_KEYS: Final = tuple(key for key in ChannelSettings.model_fields if key !
 """What may be said of any channel, beside the parameters of its class."""
 
 
+class HeartbeatSettings(_Strict):
+    """Whom to call while all is well; the keys are the parameters of Heartbeat."""
+
+    url: SecretStr
+    """Whoever knows it can call."""
+
+    every: Duration | None = None
+    method: Literal["GET", "POST"] | None = None
+    timeout: Duration | None = None
+    egress: Literal["private", "public"] | None = None
+
+
 class Settings(_Strict):
     """A whole file. Every key may be left out. What stands in lists is checked one by one, so that each is told of.
 
@@ -167,6 +181,7 @@ class Settings(_Strict):
     namespace: str = "kailash"
     collectors: CollectorsSettings = CollectorsSettings()
     default_rules: bool = True
+    heartbeat: HeartbeatSettings | None = None
     rules: list[object] = []
     burn_rates: list[object] = []
     channels: list[object] = Field(default=[], repr=False)  # with secrets, in clear

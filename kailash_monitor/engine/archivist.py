@@ -110,6 +110,11 @@ class Archivist:
         self._checkpoint_at = math.inf
         core.journal.ring = self._bell.ring
 
+    @property
+    def failing(self) -> bool:
+        """Whether the store keeps nothing now; never, where there is none."""
+        return self._failing
+
     # -- beginning and end ---------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
@@ -220,6 +225,7 @@ class Archivist:
 
     async def _write(self) -> None:
         """Write all that has changed by now, up to what is written in one transaction."""
+        await asyncio.sleep(0)  # attempts that begin in this turn of the loop need no commit of their own
         await self._take()
         if pages := self._pages:
             self._pages = []

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 from typing import Final
 
-from kailash_monitor.channels import Delivers, NotificationChannel
+from kailash_monitor.channels import DeliveringChannel, Delivers, NotificationChannel
 from kailash_monitor.delivery.outcome import Delivered, Outcome, Refused, Retry
 from kailash_monitor.engine.daemon import DaemonCalls
 from kailash_monitor.engine.task_group import cancellation_is_ours
@@ -31,7 +31,7 @@ async def attempt(
     try:
         async with asyncio.timeout(seconds):
             with cancellation_is_ours():
-                if isinstance(channel, Delivers):
+                if isinstance(channel, DeliveringChannel | Delivers):  # the former is found ten times faster
                     return _outcome(await channel.deliver(notice))
                 taken = await _send(channel, notice, threads, seconds)
     except TimeoutError:

@@ -456,6 +456,10 @@ def _open_groups(view: _View) -> list[Labels]:
     ]
 
 
+def _is_live(case: Case | None) -> bool:
+    return case is not None and case.incident.state is not State.RESOLVED and case.known_at > -math.inf
+
+
 def _problem(rule: AlertRule, view: _View, sighting: Sighting) -> tuple[Cause, str] | None:
     if sighting.has_data and not sighting.missing and not view.cases:
         return None  # as nearly always
@@ -463,9 +467,9 @@ def _problem(rule: AlertRule, view: _View, sighting: Sighting) -> tuple[Cause, s
         return Cause(sighting.collector, sighting.failed.kind), sighting.failed.error
     if rule.no_data is not NoData.KEEP or view.seen_at is None:
         return None
-    live = frozenset(group for group in _open_groups(view) if view.cases[group].known_at > -math.inf)
-    gone = [group for group in sighting.missing if not group or group in live]  # others come and go
-    gone += [group for group in live if group not in sighting.readings]
+    absent = [group for group in view.cases if group not in sighting.readings and group is not OVERFLOW]
+    gone = [group for group in sighting.missing if not group or _is_live(view.cases.get(group))]  # others come and go
+    gone += [group for group in absent if _is_live(view.cases[group])]
     if not (gone or sighting.seen):
         gone = [NO_LABELS]  # all that there was, none of which had an alert
     if all(sighting.removed_since(group, view.seen_at) for group in gone):

@@ -79,6 +79,7 @@ class Dispatcher:
         self._stale: dict[Case, None] = {}
         self._heap: list[tuple[float, int, Case]] = []
         self._pushes = 0  # keeps the heap from comparing cases
+        self._ladders = False  # whether any route has rungs
         outbox.judge = self
 
     # -- what people say -----------------------------------------------------------------------------------------------
@@ -92,7 +93,7 @@ class Dispatcher:
     def set_routes(self, root: Route) -> None:
         """Tell along these routes from now on. A ConfigurationError where a time zone is not known."""
         zones = {mute.time_zone: _zone(mute.time_zone, mute.name) for mute in _mutes(root)}
-        self.policy.root, self.policy.zones = root, zones
+        self.policy.root, self.policy.zones, self._ladders = root, zones, _has_ladders(root)
         self.reconsider(self._book)
 
     def set_inhibitions(self, inhibitions: Iterable[Inhibition]) -> None:
@@ -326,7 +327,8 @@ class Dispatcher:
         """Take note that somebody is to be told of the alert now: from the first time on its ladder counts."""
         if case.called_at is None and case.incident.active:
             case.called_at = now
-            self.reconsider([case])
+            if self._ladders:
+                self.reconsider([case])
 
     def told(self, case: Case, channel: str, now: float) -> None:
         """Take note that an attempt is over."""
@@ -378,6 +380,10 @@ def _has_waited(incident: Incident, address: Address | None, now: float) -> bool
         return False
     until = now if incident.resolved_at is None else incident.resolved_at
     return until - incident.fired_at >= address.pace.wait
+
+
+def _has_ladders(route: Route) -> bool:
+    return bool(route.escalation) or any(map(_has_ladders, route.routes))
 
 
 def _mutes(route: Route) -> Iterator[MuteTime]:

@@ -23,6 +23,7 @@ from kailash_monitor.engine.archivist import Archivist
 from kailash_monitor.engine.completion import Completion, Settled
 from kailash_monitor.engine.core import Core
 from kailash_monitor.engine.explanation import Explanation
+from kailash_monitor.engine.heartbeat import Beat, Heart, look
 from kailash_monitor.engine.people import LONGEST, OpenSilence, People
 from kailash_monitor.engine.postman import Postman
 from kailash_monitor.engine.run import Run
@@ -78,6 +79,8 @@ class AlertManager:
     `store` keeps alerts, what channels heard of them, messages, silences and the recent history of metrics over a restart:
     the path of a database file, which is made where there is none, or a Store. Without one all that ends with the process.
 
+    `heartbeat`, a Heartbeat, has somebody outside called for as long as all is well, who tells people when the calls stop.
+
     `stop_timeout` is how long a stop waits for messages that are under way; what is left goes out after the next start.
     `new_id` and `luck` (a number from 0 to 1) are the sources of message ids and of jitter, to be replaced in tests; `core`
     is what decides, for those who drive it themselves, as the simulator does. What goes wrong while it runs (a rule, a
@@ -89,6 +92,7 @@ class AlertManager:
         registry: MetricsRegistry,
         *,
         store: Store | str | os.PathLike[str] | None = None,
+        heartbeat: Beat | None = None,
         stop_timeout: Duration = "3s",
         new_id: Callable[[], str] = _new_id,
         luck: Callable[[], float] = random.random,
@@ -99,6 +103,9 @@ class AlertManager:
                 seen=f"{registry!r} as registry",
                 expected="a MetricsRegistry, such as get_metrics_registry()",
             )
+        if heartbeat is not None and not hasattr(heartbeat, "call"):
+            seen = f"a {type(heartbeat).__name__} as heartbeat"
+            raise ConfigurationError("AlertManager", field="heartbeat", seen=seen, expected="a Heartbeat")
         self.metrics_registry: Final = registry
         self.failure: BaseException | None = None
         self._stop_timeout = _seconds("AlertManager", "stop_timeout", stop_timeout)
@@ -117,6 +124,8 @@ class AlertManager:
         self._archivist = Archivist(self._clock, self.core, _store(store))
         self._postman = Postman(self._clock, self.core, self._archivist)
         self._people = People(self._clock, self.core, new_id)
+        self.heartbeat: Final = heartbeat
+        self._heart = None if heartbeat is None else Heart(registry, heartbeat, self._ailment)
         self._run: Run | None = None
 
     def __repr__(self) -> str:
@@ -365,6 +374,8 @@ class AlertManager:
             loops = [tasks.create_task(self._sampler.run())]
             await self._sampler.first_samples(FIRST_SAMPLES)
             loops.append(tasks.create_task(self._scheduler.run()))
+            if self._heart is not None:
+                loops.append(tasks.create_task(self._heart.run()))
             postman = tasks.create_task(self._postman.run())
             run.up.set_result(None)
             await run.stop_now.wait()
@@ -387,6 +398,9 @@ class AlertManager:
         else:
             kept = asyncio.run_coroutine_threadsafe(self._archivist.kept(), run.loop)
             await asyncio.wait(map(asyncio.wrap_future, (kept, run.ended)), return_when=asyncio.FIRST_COMPLETED)
+
+    def _ailment(self) -> str | None:
+        return look(self.core, self._postman.channels, store_fails=self._archivist.failing)
 
     # -- what there is to see ------------------------------------------------------------------------------------------
 

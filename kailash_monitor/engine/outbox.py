@@ -5,6 +5,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Final, Protocol
 
 from kailash_monitor.alerting.grouping import Pace
@@ -243,9 +244,9 @@ class Outbox:
         if moved or not case.incident.active:
             lane.firing.pop(case, None)
         if not lane.members:
-            lane.group = replace(lane.group, news_since=None, urgent=False)
+            lane.group = lane.group._replace(news_since=None, urgent=False)
         elif not lane.firing:  # what is left are ends, and none of them has to wait for another
-            lane.group = replace(lane.group, urgent=True)
+            lane.group = lane.group._replace(urgent=True)
             self._queue(self._rounds[channel], lane)
         self._let_go(self._rounds[channel], lane)
 
@@ -270,7 +271,7 @@ class Outbox:
         if not (lane.members or lane.firing or lane.busy or lane.message) and lane.key in a_round.lanes:
             del a_round.lanes[lane.key]
             a_round.ready.pop(lane, None)
-            lane.group = replace(lane.group, news_since=None, flushed_at=None)
+            lane.group = lane.group._replace(news_since=None, flushed_at=None)
         self._journal.lane(lane)
 
     # -- attempts ------------------------------------------------------------------------------------------------------
@@ -328,8 +329,9 @@ class Outbox:
         """Where more lanes are ready than may be told, gather what they have to tell; whether there is more of them."""
         if len(a_round.ready) <= a_round.gate.room(now) or len(a_round.ready) < 2:
             return False
-        storm = next((lane for lane in a_round.ready if lane.gathers), None) or a_round.lanes.get(STORM)
-        sources = [lane for lane in a_round.ready if not (lane.gathers or lane.doubtful)]
+        storm = a_round.lanes.get(STORM)
+        others = (lane for lane in a_round.ready if not (lane.gathers or lane.doubtful))
+        sources = list(islice(others, PIECE + 1))
         if not sources or (len(sources) == 1 and storm is None):
             return False
         if storm is not None and (storm.busy or storm.draft is not None):
@@ -339,9 +341,12 @@ class Outbox:
         for lane in sources[:PIECE]:
             self._move(a_round, lane, storm, now)
         if storm.members:
-            storm.group = replace(storm.group, news_since=now, urgent=True)
-            rest = [lane for lane in a_round.ready if lane is not storm]
-            a_round.ready = dict.fromkeys(rest if storm.not_before > now else [storm, *rest])
+            storm.group = storm.group._replace(news_since=now, urgent=True)
+            if storm.not_before > now:
+                a_round.ready.pop(storm, None)
+            elif next(iter(a_round.ready), None) is not storm:
+                a_round.ready.pop(storm, None)
+                a_round.ready = {storm: None, **a_round.ready}
             self._queue(a_round, storm)
         return len(sources) > PIECE
 
@@ -374,13 +379,12 @@ class Outbox:
             if len(cases) > most:  # the gravest first
                 cases = sorted(cases, key=lambda case: -case.incident.severity.rank)
             draft = lane.draft = Draft(deque(cases[:most]))
-        draft.pieces += 1
-        for _ in range(PIECE):
-            if not draft.unasked:
-                break
-            self._ask(lane, draft, draft.unasked.popleft(), now)
         if draft.unasked:
-            return False
+            draft.pieces += 1
+            for _ in range(min(PIECE, len(draft.unasked))):
+                self._ask(lane, draft, draft.unasked.popleft(), now)
+            if draft.unasked or draft.pieces > 1:
+                return False  # a long message is put together after a pause
         if draft.pieces > 1:  # some have changed since
             for case, part in tuple(draft.parts.items()):
                 if case not in lane.members:
@@ -412,7 +416,7 @@ class Outbox:
         if not parts:
             lane.message, lane.parts = None, ()
             if all(lane.channel in case.under_way for case in lane.members):  # else some came while it was put together
-                lane.group = replace(lane.group, news_since=None, urgent=False)
+                lane.group = lane.group._replace(news_since=None, urgent=False)
         elif lane.message is None or [part.truth for part in lane.parts] != [part.truth for part in parts]:
             message_id = self._new_id()
             lane.message = Message(self.judge.word(lane, parts, message_id, now), born_at=now)
@@ -466,14 +470,14 @@ class Outbox:
             if not part.case.incident.active or part.reason is Reason.REROUTED:
                 lane.firing.pop(part.case, None)
         lane.message, lane.parts, lane.not_before, lane.most = None, (), -math.inf, AT_MOST
-        told = [case.incident.severity for case in lane.firing if case not in lane.members]
+        told = {case.incident.severity for case in lane.firing if case not in lane.members}
         lane.group = lane.group.flushed(max(told, key=lambda one: one.rank, default=None), now)
         if lane.members:
-            fires = [case.incident.severity for case in lane.members if case in lane.firing]
+            fires = {case.incident.severity for case in lane.members if case in lane.firing}
             gravest = max(fires, key=lambda one: one.rank, default=None)
             lane.group = lane.group.news(gravest, now, all_resolved=not lane.firing)
             if lane.gathers and fires:
-                lane.group = replace(lane.group, urgent=True)  # only ends wait for others
+                lane.group = lane.group._replace(urgent=True)  # only ends wait for others
 
     def interrupt(self, send: Send, now: float) -> None:
         """Take note that an attempt was cancelled: the channel may have heard it."""

@@ -14,6 +14,8 @@ class AlertSeverity(Enum):
     ERROR = "error"
     CRITICAL = "critical"
 
+    __hash__ = object.__hash__  # Enum's own is in Python, and slow for what is asked so often
+
     @property
     def rank(self) -> int:
         """0 for INFO up to 3 for CRITICAL."""

@@ -25,6 +25,8 @@ class Kind(Enum):
     STATE = "state"  # one document each for groups and the like
     HISTORY = "history"  # what is over; its keys sort by time
 
+    __hash__ = object.__hash__  # Enum's own is in Python, and each change is looked up by its kind
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
