@@ -1,7 +1,8 @@
 """Benchmarks: what this project costs, beside its peers, in one process and one table.
 
     python -m benchmarks                  # all of it
-    python -m benchmarks.recording        # or .export, .scrape, .memory, .windows, .alerting, …_groups, …_lateness, .delivery, .kill alone
+    python -m benchmarks.recording        # or .export, .scrape, .memory, .windows, .alerting, …_groups, …_lateness alone
+    python -m benchmarks.delivery         # or .kill: what is told, and what survives
     python -m benchmarks --smoke          # does it run at all
 
 The peers come from the `bench` extra. In every round each contestant has its turn, so that a machine's drifts hit all alike,

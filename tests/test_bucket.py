@@ -40,7 +40,9 @@ def test_a_clock_that_steps_back_gives_no_tokens_and_takes_none() -> None:
     assert bucket.left(5.0) == 1.0
 
 
-@pytest.mark.parametrize(("per_second", "burst"), [(0, 1), (-1, 1), (float("inf"), 1), (1, 0), (1, 1.5), (True, 1), ("1", 1)])
+@pytest.mark.parametrize(
+    ("per_second", "burst"), [(0, 1), (-1, 1), (float("inf"), 1), (1, 0), (1, 1.5), (True, 1), ("1", 1)]
+)
 def test_a_rate_that_is_none_is_refused(per_second: float, burst: int) -> None:
     with pytest.raises(ConfigurationError, match="rate: "):
         Rate(per_second, burst)

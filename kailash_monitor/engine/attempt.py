@@ -26,16 +26,15 @@ async def attempt(
 
     A channel that is no coroutine runs in `threads`. Never raises but for cancellation.
     """
-    if seconds is None:
-        seconds = getattr(channel, "attempt_seconds", ATTEMPT_SECONDS)
+    limit: float = getattr(channel, "attempt_seconds", ATTEMPT_SECONDS) if seconds is None else seconds
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(limit):
             with cancellation_is_ours():
                 if isinstance(channel, DeliveringChannel | Delivers):  # the former is found ten times faster
                     return _outcome(await channel.deliver(notice))
-                taken = await _send(channel, notice, threads, seconds)
+                taken = await _send(channel, notice, threads, limit)
     except TimeoutError:
-        return Retry(f"no answer within {seconds:g} s", in_doubt=True)
+        return Retry(f"no answer within {limit:g} s", in_doubt=True)
     except Exception as error:  # the user's code; its text may hold a secret, its type does not
         return Retry(f"raised {type(error).__name__}", in_doubt=True, attempts=ATTEMPTS_OF_A_RAISING_CHANNEL)
     return Delivered() if taken else Retry("answered False")
