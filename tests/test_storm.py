@@ -119,3 +119,23 @@ def test_a_storm_survives_a_restart(killed: bool) -> None:
     sim.advance("3m")
     ended = [one for notice in channel.notices for one in named(notice) if one[0] == "resolved"]
     assert len(ended) == len(set(ended)) == 300
+
+
+def test_what_comes_and_goes_while_a_storm_waits_for_its_turn_is_counted_each_time() -> None:
+    channel = RecordingChannel("ops")
+    sim = Simulator(busy(), channels=[])
+    sim.add_channel(channel, rate=(0.02, 1))
+    for host in range(30):
+        sim.collector().set_gauge("queue", 9, {"host": str(host)})
+    sim.advance("70s")  # the first alone, the others in a digest
+    told = len(channel.notices)
+    for _ in range(3):
+        for value in (1, 9):
+            sim.set("queue", value, {"host": "7"})
+            sim.advance("2s")
+    sim.set("queue", 1, {"host": "7"})
+    sim.advance("5m")
+    items = [item for notice in channel.notices[told:] for item in notice.items if item.alert.id == 'busy_app{host="7"}']
+    alone = [notice for notice in channel.notices[told:] if notice.alert.id == 'busy_app{host="7"}']
+    said = [(one.kind.value, one.extra.get("missed")) for one in (*items, *alone)]
+    assert said == [("resolved", None), ("missed", 3)]

@@ -227,7 +227,8 @@ class Outbox:
         else:
             lane.firing.pop(case, None)
         severity = case.incident.severity if firing else None
-        lane.group = lane.group.news(severity, now, all_resolved=not lane.firing)
+        # of a storm only ends wait for others
+        lane.group = lane.group.news(severity, now, all_resolved=not lane.firing or (lane.gathers and firing))
         self._queue(a_round, lane)
         self._journal.lane(lane)
         return lane
