@@ -524,5 +524,5 @@ def test_a_heartbeat_is_called_as_the_file_says(write, monkeypatch: pytest.Monke
 def test_what_is_wrong_with_a_heartbeat_is_told_without_its_address(write, text: str, problem: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(InvalidFile) as refused:
         load_monitor(write(f"heartbeat: {text}"))
-    assert problem.split(" = ")[0] in str(refused.value)
+    assert problem.split(" = ", maxsplit=1)[0] in str(refused.value)
     assert "s3cret" not in str(refused.value)

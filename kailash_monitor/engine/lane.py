@@ -64,7 +64,7 @@ class Lane:
     key: GroupKey
     pace: Pace
     gathers: bool = False
-    most: int = 1_000
+    most: int = 800
     group: Group = field(default_factory=Group)
     members: dict[Case, None] = field(default_factory=dict[Case, None])
     firing: dict[Case, None] = field(default_factory=dict[Case, None])

@@ -29,8 +29,8 @@ __all__ = ["MORE", "More", "Outbox", "Send"]
 PIECE: Final = 64
 """Alerts that are asked about, or lanes that are gathered, without a pause: a few milliseconds."""
 
-AT_MOST: Final = 1_000
-"""Alerts of which one message tells: what ten thousand begin is told in ten, and none holds the program up."""
+AT_MOST: Final = 800
+"""Alerts of which one message tells: what ten thousand begin is told in thirteen, and none holds the program up."""
 
 CLOSING: Final = 60.0
 """Seconds that a digest of a storm waits with the ends of what it told of, for the others to end as well."""
