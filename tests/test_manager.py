@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Mapping
 
 import pytest
@@ -15,6 +16,7 @@ from kailash_monitor.errors import ChannelError, ConfigurationError, RuleError
 from kailash_monitor.metrics import MetricsCollector, MetricsRegistry
 from kailash_monitor.model.notice import Notice, NoticeKind
 from kailash_monitor.rules import create_host_alert_rules
+from kailash_monitor.storage import MemoryStore
 from kailash_monitor.testing import RecordingChannel, VirtualClock
 
 
@@ -728,3 +730,56 @@ async def test_a_reading_that_ends_the_program_does_not(manager: AlertManager, a
         (status,) = manager.rule_status()
     assert status.error is not None
     assert "raised SystemExit" in status.error
+
+
+async def test_a_function_can_be_a_channel_plain_or_async(manager: AlertManager, app: MetricsCollector) -> None:
+    heard: list[str] = []
+
+    def page(alert: Alert, context: Mapping[str, object]) -> None:
+        heard.append(f"page {context['kind']} in {threading.current_thread() is threading.main_thread()}")
+
+    async def mail(alert: Alert, context: Mapping[str, object]) -> bool:
+        heard.append(f"mail {context['kind']}")
+        return len(heard) > 3  # False is tried again
+
+    manager.add_notification_channel(page)
+    manager.add_notification_channel(mail)
+    manager.add_notification_channel(lambda alert, context: heard.append("lambda"))
+    assert list(manager.channels_by_name())[1:] == ["page", "mail", "function"]
+    manager.add_rule(rule())
+    app.set_gauge("queue", 9)
+    async with manager:
+        await asyncio.sleep(30)
+    assert sorted(set(heard)) == ["lambda", "mail firing", "page firing in False"]  # what is plain runs in a thread
+    assert heard.count("mail firing") >= 2
+    assert heard.count("lambda") == heard.count("page firing in False") == 1
+
+
+async def test_a_channel_that_is_none_says_what_is_expected_without_showing_it(manager: AlertManager) -> None:
+    with pytest.raises(ChannelError, match="no method send_notification") as refused:
+        manager.add_notification_channel("https://hooks.example.com/s3cret")  # type: ignore[arg-type]
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("rate", [5, (0, 1), (1, 0), (1,), ("1", 1), (1, 1.5)])
+async def test_a_rate_that_is_none_is_refused(manager: AlertManager, rate: object) -> None:
+    with pytest.raises(ChannelError, match="messages a second and at once, such as"):
+        manager.add_notification_channel(NotificationChannel(), rate=rate)  # type: ignore[arg-type]
+
+
+async def test_a_stop_is_over_within_its_drain_and_a_second_whatever_hangs(app: MetricsCollector) -> None:
+    class Hanging(NotificationChannel):
+        async def send_notification(self, alert: Alert, context: Mapping[str, object]) -> bool:
+            await asyncio.sleep(3600)
+            return True
+
+    manager = AlertManager(app.registry, store=MemoryStore())
+    manager.add_notification_channel(Hanging())
+    manager.add_rule(rule())
+    app.set_gauge("queue", 9)
+    async with manager:
+        await asyncio.sleep(1)
+        begun = asyncio.get_running_loop().time()
+        await manager.stop(drain=3.0)
+        assert asyncio.get_running_loop().time() - begun <= 4.0
+    assert manager.outbox()[0].in_doubt  # it goes out after the next start
