@@ -365,7 +365,7 @@ class Dispatcher:
             extra["reasons"] = [part.reason.value for part in parts]
             extra["interval"] = max(part.incident.rule.evaluation_interval for part in parts)
             return digest(message_id, lane.key, [part.item for part in parts], wall, extra)
-        part = parts[0]
+        part = next(iter(parts))
         case, incident = part.case, part.incident
         extra |= {"reason": part.reason.value, "interval": incident.rule.evaluation_interval}
         if len(case.trail.values) > 1:
