@@ -44,7 +44,7 @@ INCIDENT = Incident(
 
 def policy(root: Route | None = None, *silences: Silence, channels: str = "ops pager chat") -> Policy:
     return Policy(
-        root or Route(), dict.fromkeys(channels.split()), {"UTC": UTC}, {silence.id: silence for silence in silences}
+        root or Route(), dict.fromkeys(channels.split()), {"UTC": UTC}, live={silence.id: silence for silence in silences}
     )
 
 
@@ -215,7 +215,7 @@ def test_an_alert_that_fires_inhibits_it_and_a_silence_is_named_first() -> None:
     said.inhibitors.put("down_app", {"alertname": "down", "host": "a"}, True)
     stands = standing(said)
     assert (stands.suppressed, stands.by, stands.until) == (Reason.INHIBITED, "down_app", math.inf)
-    said.silences["s1"] = silence()
+    said.live["s1"] = silence()
     stands = standing(said)
     assert (stands.suppressed, stands.by, stands.until) == (Reason.SILENCED, "s1", 500.0)
 
