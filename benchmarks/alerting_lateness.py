@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from typing import Final
 
+from benchmarks.alerting import UNLIMITED
 from benchmarks.command import run
 from benchmarks.contestants import HERE
 from benchmarks.effort import FULL, Effort
@@ -110,7 +111,7 @@ async def _crossings(pace: Pace, recordings: int) -> tuple[list[float], Taken]:
         app.set_gauge("waiting", 9.0 if breaching else source.random())
 
     manager = AlertManager(registry)
-    manager.add_notification_channel(pager)
+    manager.add_notification_channel(pager, rate=UNLIMITED)
     manager.add_rule(AlertRule("busy", "Too much waits", "warning", "waiting", "> 5", on_write=True))
     gc.collect()
     with timed_callbacks() as taken:
@@ -174,8 +175,8 @@ async def _crowd(rules: int, seconds: float) -> tuple[list[float], Taken]:
         return 9.0 if index % CHANGING == 0 and asked[index] % 2 else 0.0
 
     manager = AlertManager(registry, stop_timeout=0)
-    manager.add_notification_channel(_Pager())
-    manager.add_notification_channel(_Hung())
+    manager.add_notification_channel(_Pager(), rate=UNLIMITED)
+    manager.add_notification_channel(_Hung(), rate=UNLIMITED)
     manager.add_rule(AlertRule("hung", "Never answers", "warning", "", "> 5", reading=_never, evaluation_interval=interval))
     for index in range(rules):
         name = f"rule-{index}"
