@@ -13,6 +13,7 @@ import asyncio
 import itertools
 import logging
 import signal
+from contextlib import suppress
 
 from kailash_monitor.alerts import (
     AlertManager,
@@ -76,4 +77,5 @@ if __name__ == "__main__":
     parser.add_argument("--webhook")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-8s %(message)s")
-    asyncio.run(main(arguments.seconds, arguments.webhook))
+    with suppress(KeyboardInterrupt):  # Ctrl-C is how a program like this ends
+        asyncio.run(main(arguments.seconds, arguments.webhook))
