@@ -13,6 +13,7 @@ from kailash_monitor.rules import AlertRule
 __all__ = [
     "BLIND",
     "CHANNEL_FAILING",
+    "LOOP_STALLED",
     "MISSING",
     "OWN",
     "PATIENCE",
@@ -21,6 +22,7 @@ __all__ = [
     "Trouble",
     "blind_rule",
     "channel_rule",
+    "stall_rule",
     "store_rule",
 ]
 
@@ -33,7 +35,10 @@ CHANNEL_FAILING: Final = "channel_failing"
 STORE_FAILING: Final = "store_failing"
 """The name of the rule of the alert about a store that keeps nothing."""
 
-OWN: Final = frozenset({BLIND, CHANNEL_FAILING, STORE_FAILING})
+LOOP_STALLED: Final = "event_loop_stalled"
+"""The name of the rule of the alert about an event loop that does not come round."""
+
+OWN: Final = frozenset({BLIND, CHANNEL_FAILING, LOOP_STALLED, STORE_FAILING})
 """The names of rules that the toolkit makes itself."""
 
 MISSING: Final = "missing"
@@ -102,4 +107,20 @@ def store_rule(why: str) -> AlertRule:
         "store_down",
         "> 0",
         annotations={"summary": "The store of alerts fails"},
+    )
+
+
+def stall_rule(where: str, after: float, *, keep_firing: float = 0.0) -> AlertRule:
+    """Give the rule by which people hear that the event loop is held up for more than `after` seconds; its value are seconds.
+
+    `where` is the line of code that does it.
+    """
+    return AlertRule(
+        LOOP_STALLED,
+        f"The event loop is held up, and nothing else in the program runs: {where}",
+        "error",
+        "loop_stalled_seconds",
+        f"> {after:g}",
+        keep_firing=keep_firing,
+        annotations={"summary": "The event loop is stalled", "where": where},
     )

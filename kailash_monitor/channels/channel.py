@@ -34,6 +34,11 @@ class NotificationChannel:
     """How long an attempt may take before it is given up for this time; more than the channel's own limit, if it has one."""
     resend_every: float | None = None
     """Seconds after which what fires is told again, whatever people did, where the other side forgets by itself."""
+    any_loop: bool = False
+    """Whether it may be used on another event loop than the program's: only then it can tell that this one is held up.
+
+    A plain function can, being called in a thread.
+    """
 
     async def send_notification(self, alert: Alert, context: Mapping[str, object]) -> bool:
         """Tell about `alert`; True when it was taken."""
@@ -51,6 +56,8 @@ class Delivers(Protocol):
 
 class DeliveringChannel(NotificationChannel):
     """A channel of ours: it knows what can be retried, and works alone as well (`await channel.send_notification(…)`)."""
+
+    any_loop = True
 
     async def deliver(self, notice: Notice) -> Outcome:
         """Send `notice` once and say what became of it."""

@@ -27,6 +27,8 @@ class LogNotificationChannel(DeliveringChannel):
     Each record carries the fields `alert_id`, `alert_kind`, `severity`, `value` and `labels` for structured logs.
     """
 
+    any_loop = False  # a handler that hangs may be what holds the program's loop up
+
     def __init__(self, level: str | None = None, *, name: str | None = None) -> None:
         known = logging.getLevelNamesMapping()
         if level is not None and str(level).upper() not in known:

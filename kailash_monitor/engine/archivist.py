@@ -21,7 +21,7 @@ from kailash_monitor.engine.journal import Page
 from kailash_monitor.engine.records import Pen
 from kailash_monitor.engine.restored import read_store
 from kailash_monitor.engine.rings import ring_changes, rings_in
-from kailash_monitor.engine.wakeup import Bell
+from kailash_monitor.engine.wakeup import Bell, call_on
 from kailash_monitor.errors import StoreError
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.metrics.checkpoint import Ring
@@ -226,19 +226,53 @@ class Archivist:
     async def _write(self) -> None:
         """Write all that has changed by now, up to what is written in one transaction."""
         await asyncio.sleep(0)  # attempts that begin in this turn of the loop need no commit of their own
-        await self._take()
-        if pages := self._pages:
-            self._pages = []
-            await self._commit(partial(_changes, pages))
-            self._release(pages[-1].upto)
-
-    async def _take(self) -> None:
-        """Take out of the journal what is to be written."""
         pause = _Pause(self._clock)
         while self._journal and sum(map(len, self._pages)) < BATCH:
-            with self._core.lock:
-                self._pages.append(self._journal.take(self._pen, self._clock.wall() - self._clock.now(), PIECE))
+            self._take()
             await pause()
+        with self._core.lock:
+            if not self._pages:
+                return
+            upto, write = self._hand_over()
+            committing = asyncio.get_running_loop().run_in_executor(self._thread, write)
+        await self._committed(committing)
+        self._release(upto)
+
+    def _take(self) -> None:
+        """Take out of the journal what is to be written next."""
+        with self._core.lock:
+            self._pages.append(self._journal.take(self._pen, self._clock.wall() - self._clock.now(), PIECE))
+
+    def _hand_over(self) -> tuple[int, Callable[[], None]]:
+        """Give up to what was taken out, and what writes it.
+
+        Under the lock, in which that must be given to the store's thread as well: it is written in the order it was taken.
+        """
+        pages, self._pages = self._pages, []
+        return pages[-1].upto if pages else self._written, self._writing(partial(_changes, pages))
+
+    def write_meanwhile(self) -> Future[None] | None:
+        """Write all that has changed by now while the loop is held up, from another thread; None where nothing is kept.
+
+        The future is done once it is in the store; whoever waits on the loop goes on when that comes round.
+        """
+        with self._core.lock:
+            if self._store is None or not self._journal.kept or self._failing:
+                return None
+            while self._journal:
+                self._take()
+            upto, write = self._hand_over()
+            committing = self._thread.submit(write)
+        committing.add_done_callback(lambda done: call_on(self._loop, self._written_meanwhile, upto, done))
+        return committing
+
+    def _written_meanwhile(self, upto: int, done: Future[None]) -> None:
+        error = done.exception()
+        if error is None:
+            self._release(upto)
+        elif isinstance(error, Exception) and not self._failing:
+            self._fail(error)
+            self._bell.ring()
 
     async def _checkpoint(self) -> None:
         """Write the history of the series that were recorded, and have the alerts written that changed but quietly."""
@@ -263,9 +297,14 @@ class Archivist:
 
     async def _commit(self, changes: Callable[[], Sequence[Change]]) -> None:
         """Have changes written, on the store's thread, and kept. Where this is cancelled, that goes on."""
+        await self._committed(asyncio.get_running_loop().run_in_executor(self._thread, self._writing(changes)))
+
+    def _writing(self, changes: Callable[[], Sequence[Change]]) -> Callable[[], None]:
         store = self._store
         assert store is not None
-        committing = asyncio.get_running_loop().run_in_executor(self._thread, lambda: store.commit(changes()))
+        return lambda: store.commit(changes())
+
+    async def _committed(self, committing: asyncio.Future[None]) -> None:
         committing.add_done_callback(_heed)
         self._committing = committing
         try:
@@ -277,7 +316,7 @@ class Archivist:
 
     def _release(self, upto: float) -> None:
         """Let those go on who wait for what is written by now."""
-        self._written = self._journal.marked if upto == math.inf else int(upto)
+        self._written = self._journal.marked if upto == math.inf else max(self._written, int(upto))
         waiting, self._waiting = self._waiting, []
         for marked, future in waiting:
             if marked > upto:

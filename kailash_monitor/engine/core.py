@@ -15,7 +15,14 @@ from weakref import WeakMethod
 
 from kailash_monitor.alerting.audit import Remark
 from kailash_monitor.alerting.incident import State
-from kailash_monitor.alerting.trouble import CHANNEL_FAILING, STORE_FAILING, channel_rule, store_rule
+from kailash_monitor.alerting.trouble import (
+    CHANNEL_FAILING,
+    LOOP_STALLED,
+    STORE_FAILING,
+    channel_rule,
+    stall_rule,
+    store_rule,
+)
 from kailash_monitor.channels.text import one_line
 from kailash_monitor.engine.agenda import Agenda
 from kailash_monitor.engine.book import AlertBook, Change
@@ -379,6 +386,8 @@ class Core:
                     self.outbox.found_down(channel, now)
             if self.book.of_rule(STORE_FAILING):
                 self.judge_own(store_rule("it works again"), {}, now)
+            if self.book.of_rule(LOOP_STALLED):
+                self.judge_own(stall_rule("it was that of the program before", 0.0), {}, now)
 
     def keep_all(self, *, active_only: bool = False) -> None:
         """Have all of it written, or, with `active_only`, the alerts that are judged. Under the lock."""

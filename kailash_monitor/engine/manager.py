@@ -22,6 +22,7 @@ from kailash_monitor.delivery.policy import ChannelPolicy
 from kailash_monitor.engine.archivist import Archivist
 from kailash_monitor.engine.completion import Completion, Settled
 from kailash_monitor.engine.core import Core
+from kailash_monitor.engine.courier import Courier
 from kailash_monitor.engine.explanation import Explanation
 from kailash_monitor.engine.heartbeat import Beat, Heart, look
 from kailash_monitor.engine.people import LONGEST, OpenSilence, People
@@ -41,16 +42,20 @@ from kailash_monitor.engine.status import (
 )
 from kailash_monitor.engine.task_group import TaskGroup, unmourned
 from kailash_monitor.engine.wakeup import Bell
+from kailash_monitor.engine.watchdog import Watchdog
 from kailash_monitor.errors import ChannelError, ConfigurationError, LifecycleError, RuleError
 from kailash_monitor.instrument.source import Source
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.model.alert import Alert
-from kailash_monitor.model.durations import Duration, parse_duration
+from kailash_monitor.model.durations import Duration, format_duration, parse_duration
 from kailash_monitor.model.matcher import Matchers, MatchersGiven
 from kailash_monitor.rules import AlertRule
 from kailash_monitor.storage import Store
 
 __all__ = ["AlertManager"]
+
+SHORTEST_STALL: Final = 0.1
+"""Seconds: what is shorter may be the machine's doing, and nobody would want to be told of it."""
 
 FIRST_SAMPLES: Final = 1.0
 """Seconds that the first evaluation waits for the sources' first numbers."""
@@ -81,6 +86,9 @@ class AlertManager:
 
     `heartbeat`, a Heartbeat, has somebody outside called for as long as all is well, who tells people when the calls stop.
 
+    `stall_after`, such as "1s", has the toolkit's own alert `event_loop_stalled` say that the event loop did not come round
+    for so long, and which line of code held it up: from a thread, while it lasts.
+
     `stop_timeout` is how long a stop waits for messages that are under way; what is left goes out after the next start.
     `new_id` and `luck` (a number from 0 to 1) are the sources of message ids and of jitter, to be replaced in tests; `core`
     is what decides, for those who drive it themselves, as the simulator does. What goes wrong while it runs (a rule, a
@@ -93,6 +101,7 @@ class AlertManager:
         *,
         store: Store | str | os.PathLike[str] | None = None,
         heartbeat: Beat | None = None,
+        stall_after: Duration | None = None,
         stop_timeout: Duration = "3s",
         new_id: Callable[[], str] = _new_id,
         luck: Callable[[], float] = random.random,
@@ -122,7 +131,12 @@ class AlertManager:
         self._lock = self.core.lock
         self._scheduler = Scheduler(self._clock, self.core, self._bell)
         self._archivist = Archivist(self._clock, self.core, _store(store))
-        self._postman = Postman(self._clock, self.core, self._archivist)
+        courier = Courier(self._clock, self.core)
+        self._postman = Postman(self._clock, self.core, self._archivist, courier)
+        self._watchdog: Watchdog | None = None
+        if stall_after is not None:
+            after = _stall_after(stall_after)
+            self._watchdog = Watchdog(self._clock, self.core, self._archivist, courier, self._postman, after)
         self._people = People(self._clock, self.core, new_id)
         self.heartbeat: Final = heartbeat
         self._heart = None if heartbeat is None else Heart(registry, heartbeat, self._ailment)
@@ -376,6 +390,8 @@ class AlertManager:
             loops.append(tasks.create_task(self._scheduler.run()))
             if self._heart is not None:
                 loops.append(tasks.create_task(self._heart.run()))
+            if self._watchdog is not None:
+                loops.append(tasks.create_task(self._watchdog.run()))
             postman = tasks.create_task(self._postman.run())
             run.up.set_result(None)
             await run.stop_now.wait()
@@ -384,6 +400,8 @@ class AlertManager:
             await self._postman.drain(self._stop_timeout if run.drain is None else run.drain)
             postman.cancel()
             await asyncio.wait([postman])
+            if self._watchdog is not None:
+                await self._watchdog.end()
             writing.cancel()
 
     async def _kept(self) -> None:
@@ -575,6 +593,14 @@ def _seconds(where: str, field: str, value: Duration) -> float:
         raise ConfigurationError(where, field=field, seen=f"{field} {error}", expected="a duration") from None
     if seconds < 0:
         raise ConfigurationError(where, field=field, seen=f"{field} = {value!r}", expected="a duration not negative")
+    return seconds
+
+
+def _stall_after(value: Duration) -> float:
+    seconds = _seconds("AlertManager", "stall_after", value)
+    if seconds < SHORTEST_STALL:
+        expected = f"{format_duration(SHORTEST_STALL)} or more, such as '1s'"
+        raise ConfigurationError("AlertManager", field="stall_after", seen=f"stall_after = {value!r}", expected=expected)
     return seconds
 
 

@@ -1,34 +1,23 @@
-"""The postman: makes the attempts that the outbox begins, each channel for itself."""
+"""The postman: has the attempts made that the outbox begins, each channel for itself."""
 
 import asyncio
-import logging
-from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Final
 
 from kailash_monitor.channels import NotificationChannel
-from kailash_monitor.channels.text import one_line
 from kailash_monitor.clock import Clock
-from kailash_monitor.delivery.message import Done, GivenUp, Message, TryAgain, Verdict
-from kailash_monitor.delivery.outcome import Outcome
 from kailash_monitor.engine.archivist import Archivist
-from kailash_monitor.engine.attempt import attempt
 from kailash_monitor.engine.core import Core
+from kailash_monitor.engine.courier import Courier
 from kailash_monitor.engine.daemon import DaemonCalls
 from kailash_monitor.engine.gate import AT_ONCE
-from kailash_monitor.engine.outbox import More, Send
+from kailash_monitor.engine.outbox import Send
 from kailash_monitor.engine.status import Delivery
 from kailash_monitor.engine.task_group import TaskGroup
 from kailash_monitor.engine.wakeup import Bell, call_on
 
 __all__ = ["Postman"]
-
-REMEMBERED: Final = 200
-"""Attempts kept to be shown."""
-
-_logger = logging.getLogger("kailash_monitor.engine")
 
 
 @dataclass(slots=True, eq=False)
@@ -45,17 +34,16 @@ class _Round:
 class Postman:
     """Tells the channels. They do not wait for each other.
 
-    Mutable: the rounds and `deliveries`; `run` belongs to one loop at a time.
+    Mutable: the rounds; `run` belongs to one loop at a time.
     """
 
-    def __init__(self, clock: Clock, core: Core, archivist: Archivist) -> None:
-        self.deliveries: deque[Delivery] = deque(maxlen=REMEMBERED)
+    def __init__(self, clock: Clock, core: Core, archivist: Archivist, courier: Courier) -> None:
         self._clock = clock
         self._core = core
         self._archivist = archivist
+        self._courier = courier
         core.outbox.ring = self.ring
         self._rounds: dict[str, _Round] = {}
-        self._under_way: dict[int, Send] = {}  # by identity
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: TaskGroup | None = None
         self._settled: asyncio.Event | None = None
@@ -64,6 +52,11 @@ class Postman:
     def channels(self) -> dict[str, NotificationChannel]:
         """The channels by name."""
         return {name: a_round.channel for name, a_round in self._rounds.items()}
+
+    @property
+    def deliveries(self) -> Sequence[Delivery]:
+        """The last attempts, oldest first."""
+        return self._courier.deliveries
 
     def add(self, name: str, channel: NotificationChannel) -> None:
         """Take a channel on."""
@@ -80,8 +73,7 @@ class Postman:
         """Serve all channels until cancelled."""
         self._loop, self._settled = asyncio.get_running_loop(), asyncio.Event()
         tasks = TaskGroup()
-        for send in tuple(self._under_way.values()):
-            self._interrupt(send)
+        self._courier.interrupt_all()
         try:
             async with tasks:
                 self._tasks = tasks
@@ -101,69 +93,21 @@ class Postman:
         with a_round.bell.hung():
             async with TaskGroup() as attempts:
                 while True:
-                    while (send := self._begin(a_round)) is not None:
+                    while (send := self._courier.begin(a_round.name)) is not None:
                         if isinstance(send, Send):
                             attempts.create_task(self._deliver(a_round, send))
                         else:
                             await asyncio.sleep(0)
-                    await a_round.bell.wait(self._delay(a_round))
-
-    def _begin(self, a_round: _Round) -> Send | More | None:
-        with self._core.lock:
-            send = self._core.outbox.begin_next(a_round.name, self._clock.now())
-            if isinstance(send, Send):
-                self._under_way[id(send)] = send
-            return send
-
-    def _interrupt(self, send: Send) -> None:
-        """Take note that an attempt was cancelled, or dropped with its loop: the channel may have heard it."""
-        with self._core.lock:
-            if self._under_way.pop(id(send), None) is not None:
-                self._core.outbox.interrupt(send, self._clock.now())
-
-    def _delay(self, a_round: _Round) -> float | None:
-        with self._core.lock:
-            return self._core.outbox.next_in(a_round.name, self._clock.now())
+                    await a_round.bell.wait(self._courier.next_in(a_round.name))
 
     async def _deliver(self, a_round: _Round, send: Send) -> None:
-        outcome: Outcome | None = None
-        try:
-            await self._archivist.kept()
-            outcome = await attempt(a_round.channel, send.message.notice, a_round.threads)
-        finally:
-            if outcome is None:
-                self._interrupt(send)
-        assert outcome is not None  # else what ended the attempt has passed through
-        with self._core.lock:
-            del self._under_way[id(send)]
-            verdict = self._core.outbox.settle(send, outcome, self._clock.now())
-        self._note(a_round.name, send.message, verdict)
+        await self._courier.deliver(a_round.name, a_round.channel, send, a_round.threads, self._archivist.kept)
+        self.settled()
+
+    def settled(self) -> None:
+        """Take note that an attempt was settled; to be called on its loop."""
         if self._settled is not None:
             self._settled.set()
-
-    def _note(self, channel: str, message: Message, verdict: Verdict) -> None:
-        """Keep the attempt to be shown; log the first failure and the last."""
-        at = datetime.fromtimestamp(self._clock.wall(), UTC)
-        tried, alert = message.attempts + 1, message.notice.alert
-        what = (channel, message.notice.kind.value, one_line(alert.id))
-        own = self._core.registry.self_metrics
-        match verdict:
-            case Done():
-                outcome, why = "delivered", ""
-                own.delivered.inc(channel)
-            case TryAgain(why=why):
-                outcome = "retry"
-                own.attempts_failed.inc(channel)
-                if tried == 1:
-                    _logger.warning("channel %r could not take %s of %s: %s; trying again", *what, one_line(why))
-            case GivenUp(why=why):
-                outcome = "given up"
-                own.attempts_failed.inc(channel)
-                own.given_up.inc(channel)
-                _logger.error("channel %r was not told %s of %s: %s", *what, one_line(why))
-        self.deliveries.append(
-            Delivery(at=at, channel=channel, notice=message.notice, outcome=outcome, attempt=tried, why=why)
-        )
 
     async def drain(self, seconds: float) -> None:
         """Wait until nothing is under way or due now, at most `seconds`. What waits for a later attempt is left."""
