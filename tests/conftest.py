@@ -16,8 +16,11 @@ from hypothesis import HealthCheck, settings
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.testing import VirtualClock, VirtualTimeLoop
 
+from effort import FEW, QUICK  # isort: skip
+
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("shared machine")  # how long an example takes says nothing here
+settings.register_profile("quick", settings.get_profile("shared machine"), max_examples=FEW)
+settings.load_profile("quick" if QUICK else "shared machine")  # how long an example takes says nothing here
 
 NO_SKIPS = "KAILASH_MONITOR_NO_SKIPS"
 """Set in CI, where everything that a test needs is there: a skipped test is a failure, save one that misses ../shared."""
@@ -33,6 +36,14 @@ def pytest_asyncio_loop_factories(
     if item.get_closest_marker("real_time"):
         return {"real": asyncio.SelectorEventLoop}
     return {"virtual": VirtualTimeLoop}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes long is left to the run that makes the whole effort."""
+    if QUICK:
+        long = [item for item in items if item.get_closest_marker("long")]
+        items[:] = [item for item in items if item not in long]
+        config.hook.pytest_deselected(items=long)
 
 
 @pytest.fixture

@@ -121,6 +121,7 @@ def test_an_edit_of_the_severity_is_told_at_once_and_keeps_the_incident() -> Non
 # -- flapping --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ends_at", [9, 0])
 @pytest.mark.parametrize("how", [{"on_write": True}, {"evaluation_interval": 0.25}])
 def test_a_square_wave_of_an_hour_gives_four_messages_at_most_and_then_the_truth(
@@ -169,6 +170,7 @@ def two_hundred_rules(broker: Broker) -> Simulator:
     return sim
 
 
+@pytest.mark.long
 def test_two_hundred_rules_that_cannot_be_judged_for_one_cause_are_one_message() -> None:
     broker = Broker()
     sim = two_hundred_rules(broker)

@@ -35,6 +35,8 @@ from kailash_monitor.rules import (
 )
 from kailash_monitor.testing import ManualClock
 
+from effort import examples  # isort: skip
+
 HOUR, DAY = 3600.0, 86_400.0
 ALL = -math.inf
 
@@ -168,7 +170,7 @@ origins = st.sampled_from([5.0, 1000.25, 1e9 + 1 / 3]) | st.floats(0, 2e9)
 
 
 @given(st.sampled_from(MetricType), plans(short, most=2), plans(short, most=2), gaps, st.booleans())
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_windows_after_a_restart_of_the_process_are_those_of_one_that_had_lived_on(
     kind: MetricType, before: Plan, after: Plan, gap: float, made_first: bool
 ) -> None:
@@ -176,7 +178,7 @@ def test_windows_after_a_restart_of_the_process_are_those_of_one_that_had_lived_
 
 
 @given(st.sampled_from(MetricType), plans(short, most=2), plans(short, most=2), gaps, origins, st.booleans())
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_after_a_restart_of_the_machine_they_are_off_by_half_as_much_more(
     kind: MetricType, before: Plan, after: Plan, gap: float, origin: float, made_first: bool
 ) -> None:
@@ -650,7 +652,7 @@ RINGS = [full(kind, count) for kind in MetricType for count in (1, 300)]
 
 
 @given(st.sampled_from(RINGS), st.data())
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 def test_damaged_bytes_are_dropped_and_counted(ring: Ring, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(ring.data) - 1))
     flipped = bytes([ring.data[at] ^ data.draw(st.integers(1, 255))])
@@ -962,7 +964,7 @@ words = st.sampled_from([(kind, word) for kind, some in CONDITIONS.items() for w
     st.booleans(),
     st.floats(0, 299),
 )
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_nothing_resolves_and_nothing_begins_because_of_what_was_restored(
     what: tuple[MetricType, str],
     comparator: str,

@@ -13,6 +13,8 @@ from kailash_monitor.model.notice import Notice
 from kailash_monitor.rules import AlertRule
 from kailash_monitor.testing import RecordingChannel, Simulator
 
+from effort import examples  # isort: skip
+
 ANSWERS: Final = {
     "takes": Delivered(),
     "refused": Retry("no connection"),
@@ -50,7 +52,7 @@ def parts(notice: Notice) -> list[tuple[str, str, int, str]]:
     return [(alert.id, kind.value, alert.incident, alert.status.value) for kind, alert in told]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(STEPS, max_size=40), st.sampled_from([0.0, 0.5, 3.0]), st.sampled_from([(1e6, 10_000), (0.5, 1)]))
 def test_what_a_channel_hears_is_in_order_and_ends_in_the_truth(
     steps: list[tuple[object, ...]], takes: float, rate: tuple[float, int]

@@ -17,6 +17,8 @@ from kailash_monitor.model.reason import KIND_OF, Reason
 from kailash_monitor.rules import AlertRule
 from kailash_monitor.testing import Attempt, RecordingChannel, Simulator
 
+from effort import examples  # isort: skip
+
 HOSTS: Final = ("a", "b", "c")
 CHANNELS: Final = ("ops", "pager")
 
@@ -348,7 +350,7 @@ def law_of_what_fires(world: World) -> None:
 LAWS: Final[list[Callable[[World], None]]] = [law_of_the_reference, law_of_reasons, law_of_labels, law_of_what_fires]
 
 
-@settings(max_examples=40, derandomize=True)
+@settings(max_examples=examples(40), derandomize=True)
 @given(SCRIPTS)
 def test_whatever_happens_the_laws_hold_and_in_the_end_every_channel_knows_the_truth(script: Script) -> None:
     world = World(script)
@@ -368,7 +370,7 @@ def test_whatever_happens_the_laws_hold_and_in_the_end_every_channel_knows_the_t
         law(world)
 
 
-@settings(max_examples=15, derandomize=True)
+@settings(max_examples=examples(15), derandomize=True)
 @given(SCRIPTS)
 def test_the_same_script_gives_the_same_log_to_the_byte(script: Script) -> None:
     first, second = World(script), World(script)

@@ -26,6 +26,8 @@ from kailash_monitor.model.window import CounterWindow, DistributionWindow, Gaug
 from kailash_monitor.rules import AlertRule, Value, Waiting, read
 from kailash_monitor.testing import ManualClock
 
+from effort import examples  # isort: skip
+
 ROUNDING = 1e-6
 """What floats lose at times of 1e9."""
 
@@ -179,7 +181,7 @@ def check_gauge(found: GaugeWindow, trace: Trace) -> None:
 
 
 @given(plans(short))
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_an_increase_is_exact_for_a_window_within_the_law(plan: Plan) -> None:
     clock = ManualClock(plan.origin)
     series = CounterSeries(NO_LABELS, family(clock))
@@ -189,7 +191,7 @@ def test_an_increase_is_exact_for_a_window_within_the_law(plan: Plan) -> None:
 
 
 @given(plans(short))
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_the_observations_of_a_window_are_those_of_one_within_the_law(plan: Plan) -> None:
     clock = ManualClock(plan.origin)
     series = DistributionSeries(NO_LABELS, family(clock))
@@ -199,7 +201,7 @@ def test_the_observations_of_a_window_are_those_of_one_within_the_law(plan: Plan
 
 
 @given(plans(short))
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_the_values_of_a_gauge_are_those_of_a_window_within_the_law(plan: Plan) -> None:
     clock = ManualClock(plan.origin)
     series = GaugeSeries(NO_LABELS, family(clock))
@@ -209,7 +211,7 @@ def test_the_values_of_a_gauge_are_those_of_a_window_within_the_law(plan: Plan) 
 
 
 @given(plans(long, most=3))
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @example(Plan(0.0, 0.0, [1.0] * 9000, 1, 0.0, SHARES))
 @example(Plan(1e9 + 1 / 3, 0.0, [0.1] * 9000, 1, 5.0, SHARES + SECONDS))
 @example(Plan(0.7, 0.0, growing(0.05, 1.1, 300), 1, HOUR, SHARES))

@@ -12,6 +12,8 @@ from kailash_monitor.metrics.label_index import REMEMBERED, LabelIndex
 from kailash_monitor.model.labels import Labels
 from kailash_monitor.testing import ManualClock
 
+from effort import examples  # isort: skip
+
 
 class Visited:
     """Has labels, and counts who looks at them."""
@@ -244,7 +246,7 @@ class IndexMachine(RuleBasedStateMachine):
 
 
 TestIndex = IndexMachine.TestCase
-TestIndex.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestIndex.settings = settings(max_examples=examples(60), stateful_step_count=40, deadline=None)
 
 
 @given(

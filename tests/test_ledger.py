@@ -35,6 +35,8 @@ from kailash_monitor.model.reason import KIND_OF, Reason
 from kailash_monitor.model.severity import AlertSeverity
 from kailash_monitor.rules import AlertRule
 
+from effort import examples  # isort: skip
+
 FIRING, REPEAT, RESOLVED, MISSED, FLAPPING, STABLE = list(NoticeKind)[:6]
 INFO, WARNING, ERROR, CRITICAL = AlertSeverity
 UNTOLD, IN_DOUBT, TOLD = Heard
@@ -722,4 +724,4 @@ class Conversation(RuleBasedStateMachine):
 
 
 TestConversation = Conversation.TestCase
-TestConversation.settings = settings(max_examples=100, stateful_step_count=50, derandomize=True)
+TestConversation.settings = settings(max_examples=examples(100), stateful_step_count=50, derandomize=True)

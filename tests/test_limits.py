@@ -13,6 +13,8 @@ from kailash_monitor.model.labels import Labels
 from kailash_monitor.rules import AlertRule, Reading, Value, Waiting, read
 from kailash_monitor.testing import ManualClock
 
+from effort import examples  # isort: skip
+
 
 @pytest.fixture
 def time() -> ManualClock:
@@ -218,7 +220,7 @@ events = st.lists(st.tuples(users, kinds, st.integers(0, 5), st.sampled_from([0.
 
 
 @given(events, st.integers(0, 5), st.sampled_from([(), ("kind",), ("user",), NAMES]), st.floats(1, 200))
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_a_read_of_what_overflowed_is_exact_or_says_that_it_is_partial(
     happened: list[tuple[str, str, int, float]], limit: int, keep: tuple[str, ...], window: float
 ) -> None:

@@ -26,6 +26,8 @@ from kailash_monitor.model.notice import Item, Notice, NoticeKind
 from kailash_monitor.model.severity import AlertSeverity
 from kailash_monitor.testing import EPOCH
 
+from effort import examples  # isort: skip
+
 KEY = "s3crets3crets3crets3crets3crets3"
 ALERT = Alert(
     'busy_app{host="a"}',
@@ -170,7 +172,7 @@ def alerts(draw: st.DrawFn) -> Alert:
     )
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(
     st.lists(
         st.builds(Item, st.sampled_from([kind for kind in NoticeKind if kind is not NoticeKind.DIGEST]), alerts()),

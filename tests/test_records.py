@@ -39,6 +39,8 @@ from kailash_monitor.storage import Change, Kind, MemoryStore
 from kailash_monitor.testing import ManualClock, RecordingChannel, Simulator
 from kailash_monitor.testing.clocks import EPOCH
 
+from effort import examples  # isort: skip
+
 TICK = 1e-6
 """Seconds: a time that goes to Unix seconds and back loses a fraction of one of these."""
 
@@ -353,7 +355,7 @@ DEEP = "[" * 100_000
 
 
 @pytest.mark.parametrize("kind", RECORDS)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(data=st.data())
 def test_damage_costs_no_other_record(kind: Kind, data: st.DataObject) -> None:
     record = data.draw(RECORDS[kind].flatmap(damaged))
@@ -363,7 +365,7 @@ def test_damage_costs_no_other_record(kind: Kind, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("kind", RECORDS)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(data=st.data())
 def test_what_reads_in_spite_of_damage_can_be_taken_on_judged_shown_and_written(kind: Kind, data: st.DataObject) -> None:
     """One such record kept the manager from starting, or each later commit from being made."""

@@ -19,6 +19,8 @@ from kailash_monitor.model.buckets import bucket_of
 from kailash_monitor.model.window import CounterWindow, DistributionWindow, GaugeWindow
 from kailash_monitor.testing import ManualClock
 
+from effort import examples  # isort: skip
+
 
 @pytest.fixture
 def time() -> ManualClock:
@@ -569,7 +571,7 @@ steps = st.lists(
 
 
 @given(steps, st.integers(1, 4))
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_totals_are_conserved_whatever_is_removed_and_whoever_records(
     happened: list[tuple[str, str, int, float]], limit: int
 ) -> None:
@@ -614,7 +616,7 @@ traces = st.builds(
 
 
 @given(traces, st.lists(st.floats(0.02, 1.2), min_size=6, max_size=6), st.sampled_from([86_400.0, 60.0, 300.0]))
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 def test_the_law_of_windows_holds_over_removal(
     trace: tuple[int, float, int, int, float], shares: list[float], retention: float
 ) -> None:

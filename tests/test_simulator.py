@@ -228,6 +228,7 @@ def test_the_fixture_is_a_simulator_with_one_channel(simulator: Simulator) -> No
     assert simulator.told("ops") == ["firing"]
 
 
+@pytest.mark.long
 def test_a_day_of_a_hundred_rules_takes_seconds() -> None:
     """A week takes seven times that; the benchmarks measure it, and this only sees that it has not become minutes."""
     sim = Simulator(*[rule(f"r{n}", f"> {n}", evaluation_interval="1m", hold="5m") for n in range(100)])

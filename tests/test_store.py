@@ -12,6 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from kailash_monitor.errors import StoreGone
 from kailash_monitor.storage import Change, Document, Kind, MemoryStore, SqliteStore, Store
 
+from effort import examples  # isort: skip
+
 Restart = Callable[[], Store]
 """Ends the program, if one runs, and starts it again: an open store with all that was committed."""
 
@@ -294,6 +296,6 @@ class SqliteShelf(Shelf):
 
 
 TestMemoryShelf = MemoryShelf.TestCase
-TestMemoryShelf.settings = settings(max_examples=30, stateful_step_count=20)
+TestMemoryShelf.settings = settings(max_examples=examples(30), stateful_step_count=20)
 TestSqliteShelf = SqliteShelf.TestCase
-TestSqliteShelf.settings = settings(max_examples=20, stateful_step_count=15)
+TestSqliteShelf.settings = settings(max_examples=examples(20), stateful_step_count=15)

@@ -39,6 +39,7 @@ def storm(alerts: int, seconds: int) -> tuple[Simulator, RecordingChannel]:
     return sim, channel
 
 
+@pytest.mark.long
 def test_ten_thousand_alerts_in_ten_seconds_are_told_in_fifteen_messages_that_name_each_once() -> None:
     sim, channel = storm(10_000, 10)
     in_time = [notice for notice in channel.notices if notice.sent_at <= sim.clock.wall()]

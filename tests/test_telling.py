@@ -171,6 +171,7 @@ def test_who_joins_a_group_while_all_that_its_message_tells_of_is_silenced_is_to
     assert sim.manager.untold() == []
 
 
+@pytest.mark.long
 def test_a_digest_of_a_storm_that_fails_is_one_message_with_one_id_until_it_is_given_up() -> None:
     """Born anew at each attempt, it would have no backoff, never be a dead letter, and be heard twice where it is in doubt."""
     switch = Switch("ops")

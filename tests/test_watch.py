@@ -19,6 +19,8 @@ from kailash_monitor.model.labels import NO_LABELS
 from kailash_monitor.model.window import CounterWindow, DistributionWindow, GaugeWindow
 from kailash_monitor.testing import ManualClock
 
+from effort import examples  # isort: skip
+
 Record = Callable[[float], None]
 
 
@@ -219,7 +221,7 @@ def toggling(record: Record, metric: Metric, seed: int) -> Record:
 
 
 @given(plans(short), st.sampled_from([MetricType.COUNTER, MetricType.GAUGE, MetricType.HISTOGRAM]))
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_windows_and_slots_are_the_same_whoever_watches(plan: Plan, kind: MetricType) -> None:
     clock = ManualClock(plan.origin)
     collector = MetricsCollector(clock=clock)
@@ -266,7 +268,7 @@ steps = st.lists(
 
 
 @given(steps, st.integers(1, 4), st.sampled_from([None, 20.0, 90.0]))
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_ttl_removal_and_limits_are_the_same_whoever_watches(
     happened: list[tuple[str, str, int, float]], limit: int, ttl: float | None
 ) -> None:
@@ -490,6 +492,7 @@ def test_watching_may_begin_within_a_removal(collector: MetricsCollector) -> Non
     assert gauge.removed
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("restless_threads")
 @pytest.mark.parametrize("step", [0.0, 0.003], ids=["one second", "many seconds"])
 def test_no_recording_goes_unheard_and_none_is_lost_while_watching_begins_and_ends(step: float) -> None:
