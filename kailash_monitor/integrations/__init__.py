@@ -1,0 +1,1 @@
+"""Integrations: each file imports one framework or one other library, and nobody else does."""

@@ -1,0 +1,88 @@
+"""The site behind ASGI: an application to be mounted in yours, or served alone."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final, TypeAlias
+from urllib.parse import parse_qs
+
+from kailash_monitor.web.http import MAX_BODY, Request, Response
+from kailash_monitor.web.site import Site
+
+__all__ = ["asgi_app"]
+
+Scope: TypeAlias = MutableMapping[str, Any]  # Any: what the specification of ASGI says of each
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+BODY_SECONDS: Final = 10.0
+"""How long a body may take to come: as long as an attempt to tell a channel."""
+
+NORMAL_CLOSURE: Final = 1000
+"""Of a WebSocket, which nothing here speaks."""
+
+
+def asgi_app(site: Site) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    """Give the site as an ASGI application: `app.mount("/monitor", asgi_app(site))`."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        match scope["type"]:
+            case "http":
+                await _send(await _answer(site, scope, receive), scope, send)
+            case "lifespan":
+                await _live(receive, send)
+            case "websocket":
+                await send({"type": "websocket.close", "code": NORMAL_CLOSURE})
+            case other:
+                raise ValueError(f"the monitoring site speaks HTTP, and not {other!r}")
+
+    return app
+
+
+async def _answer(site: Site, scope: Scope, receive: Receive) -> Response:
+    try:
+        body = await _body(receive)
+    except TimeoutError:
+        return Response.json({"error": f"the body did not come within {BODY_SECONDS:g} s"}, status=408)
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    query = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+    return await site.handle(Request(scope["method"], _path(scope), query, headers, body))
+
+
+def _path(scope: Scope) -> str:
+    """Give the path below where the application is mounted, which `path` has in front or not, as routers have it."""
+    path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
+    below = path.removeprefix(root) if path == root or path.startswith(f"{root}/") else path
+    return below or "/"
+
+
+async def _body(receive: Receive) -> bytes:
+    """Give the body, or of one that is too long a byte more than may be; TimeoutError where it does not come."""
+    body, more = bytearray(), True
+    async with asyncio.timeout(BODY_SECONDS):
+        while more and len(body) <= MAX_BODY:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                break
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+    return bytes(body[: MAX_BODY + 1])
+
+
+async def _send(response: Response, scope: Scope, send: Send) -> None:
+    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
+    if scope["method"] != "HEAD":
+        headers.append((b"content-length", b"%d" % response.length))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    for chunk in response.chunks[:-1]:
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": response.chunks[-1] if response.chunks else b""})
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    """Begin and end with a server that serves nothing else; there is nothing to do for it."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,194 @@
+"""A manager lives with an aiohttp application, and requests are measured on both sides."""
+
+import asyncio
+import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientConnectionError, ClientSession, web
+
+from kailash_monitor.alerts import AlertManager
+from kailash_monitor.errors import ConfigurationError
+from kailash_monitor.integrations.aiohttp import client_tracing, measured, monitor
+from kailash_monitor.metrics import MetricsRegistry
+
+from served import service_laws  # isort: skip
+
+pytestmark = pytest.mark.real_time
+
+PROGRAM = """
+    import os, sys
+    from aiohttp import web
+    from kailash_monitor.alerts import AlertManager, AlertRule, WebhookNotificationChannel
+    from kailash_monitor.integrations.aiohttp import monitor
+    from kailash_monitor.metrics import MetricsRegistry
+
+    registry = MetricsRegistry()
+    queue = registry.collector("jobs").gauge("queue")
+    manager = AlertManager(registry, store=os.environ["STORE"])
+    manager.add_rule(AlertRule("queue_long", "Long", "error", "queue", "> 3", evaluation_interval="50ms"))
+    manager.add_notification_channel(WebhookNotificationChannel(os.environ["HOOK"]))
+
+    async def set_queue(request):
+        queue.set(int(request.match_info["value"]))
+        return web.Response(text=request.match_info["value"])
+
+    app = web.Application()
+    app.router.add_get("/set/{value}", set_queue)
+    monitor(app, manager)
+    web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), print=None)
+"""
+
+
+def test_a_service(tmp_path: Path) -> None:
+    service_laws(tmp_path, PROGRAM, lambda port: [sys.executable, "app.py", str(port)], route="/set/{value}")
+
+
+@asynccontextmanager
+async def served(app: web.Application) -> AsyncIterator[str]:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+def counted(registry: MetricsRegistry) -> dict[tuple[str, str], float]:
+    """Requests by route and status."""
+    pattern = r'_http_requests_total\{method="\w+",route="(.*)",status="(\d+)"\} (\d+)'
+    found = re.findall(pattern, registry.export_metrics("prometheus"))
+    return {(route, status): float(number) for route, status, number in found}
+
+
+@pytest.fixture
+def shelf() -> MetricsRegistry:
+    return MetricsRegistry()
+
+
+async def test_the_manager_runs_from_before_to_after_all_other_contexts(shelf: MetricsRegistry) -> None:
+    manager, seen = AlertManager(shelf), list[tuple[str, bool]]()
+
+    async def database(app: web.Application) -> AsyncIterator[None]:
+        seen.append(("begin", manager.running))
+        yield
+        seen.append(("end", manager.running))
+
+    app = web.Application()
+    app.cleanup_ctx.append(database)
+    monitor(app, manager, prefix="/watch/")
+    async with served(app) as url, ClientSession() as session, session.get(f"{url}/watch/readyz") as answer:
+        assert answer.status == 200
+    assert seen == [("begin", True), ("end", True)]
+    assert not manager.running
+
+
+@pytest.mark.parametrize("prefix", ["monitor", "", "/"])
+def test_a_prefix_that_is_none_is_refused(shelf: MetricsRegistry, prefix: str) -> None:
+    with pytest.raises(ConfigurationError, match="prefix"):
+        monitor(web.Application(), AlertManager(shelf), prefix=prefix)
+
+
+async def test_routes_are_templates_and_exceptions_have_their_status(shelf: MetricsRegistry) -> None:
+    async def user(request: web.Request) -> web.Response:
+        match request.match_info["id"]:
+            case "gone":
+                raise web.HTTPGone
+            case "bad":
+                raise ValueError("mine")
+        return web.Response(text="ok")
+
+    app = web.Application(middlewares=[measured(shelf)])
+    below = web.Application()
+    below.router.add_get("/users/{id}", user)
+    app.add_subapp("/v1", below)
+    async with served(app) as url, ClientSession() as session:
+        for path in ("/v1/users/7", "/v1/users/8", "/v1/users/gone", "/v1/users/bad", "/v1/nothing", "/secret"):
+            async with session.get(url + path):
+                pass
+    assert counted(shelf) == {
+        ("/v1/users/{id}", "200"): 2,
+        ("/v1/users/{id}", "410"): 1,
+        ("/v1/users/{id}", "500"): 1,
+        ("unmatched", "404"): 2,
+    }
+    failed = shelf.collector("http").get_metric("requests_failed")
+    assert failed is not None
+    assert failed.get_latest_value() == 1
+
+
+async def test_a_request_lasts_to_its_last_byte(shelf: MetricsRegistry) -> None:
+    class Slow(web.Response):
+        async def write_eof(self, data: bytes = b"") -> None:
+            await asyncio.sleep(0.2)
+            await super().write_eof(data)
+
+    async def page(request: web.Request) -> web.Response:
+        return Slow(text="at last")
+
+    app = web.Application(middlewares=[measured(shelf)])
+    app.router.add_get("/", page)
+    async with served(app) as url, ClientSession() as session, session.get(url) as answer:
+        assert await answer.text() == "at last"
+    took = shelf.collector("http").get_metric("request_duration")
+    assert took is not None
+    assert 200 <= (took.get_max("1m") or 0) < 2000
+
+
+async def test_who_goes_away_before_the_answer_is_a_499(shelf: MetricsRegistry) -> None:
+    async def never(request: web.Request) -> web.Response:
+        await asyncio.sleep(30)
+        return web.Response()
+
+    app = web.Application(middlewares=[measured(shelf)])
+    app.router.add_get("/", never)
+    async with served(app) as url:
+        async with ClientSession() as session:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2), session.get(url):
+                    pass
+        async with asyncio.timeout(5):
+            while not counted(shelf):
+                await asyncio.sleep(0.01)
+    assert counted(shelf) == {("/", "499"): 1}
+    assert shelf.collector("http").get_metric("requests_in_progress").get_latest_value() == 0  # type: ignore[union-attr]
+
+
+async def test_websockets_are_not_measured(shelf: MetricsRegistry) -> None:
+    async def talk(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.send_str("hello")
+        await socket.close()
+        return socket
+
+    app = web.Application(middlewares=[measured(shelf)])
+    app.router.add_get("/", talk)
+    async with served(app) as url, ClientSession() as session, session.ws_connect(url) as socket:
+        assert await socket.receive_str() == "hello"
+    assert counted(shelf) == {}
+
+
+async def test_requests_that_a_program_makes_are_measured_by_host_and_nothing_else_of_the_address(
+    shelf: MetricsRegistry,
+) -> None:
+    async def page(request: web.Request) -> web.Response:
+        return web.Response(text="ok")
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", page)
+    async with ClientSession(trace_configs=[client_tracing(shelf)]) as session:
+        async with served(app) as url:
+            async with session.get(f"{url}/secret-path?token=secret") as answer:
+                assert answer.status == 200
+        with pytest.raises(ClientConnectionError):
+            await session.get(f"{url}/secret-path")
+    page_of_metrics = shelf.export_metrics("prometheus")
+    assert 'kailash_http_client_requests_total{method="GET",host="127.0.0.1",status="200"} 1' in page_of_metrics
+    assert 'requests_failed_total{method="GET",host="127.0.0.1",exception="ClientConnectorError"} 1' in page_of_metrics
+    assert 'request_duration_seconds_count{method="GET",host="127.0.0.1"} 2' in page_of_metrics
+    assert "secret" not in page_of_metrics
