@@ -4,6 +4,7 @@ from benchmarks import (
     alerting,
     alerting_groups,
     alerting_lateness,
+    calls,
     delivery,
     export,
     kill,
@@ -17,4 +18,6 @@ from benchmarks.command import run
 
 ALERTING = (alerting.rows, alerting_groups.rows, alerting_lateness.rows)
 
-run(recording.rows, export.rows, scrape.rows, memory.rows, windows.rows, *ALERTING, delivery.rows, watchdog.rows, kill.rows)
+METRICS = (recording.rows, calls.rows, export.rows, scrape.rows, memory.rows, windows.rows)
+
+run(*METRICS, *ALERTING, delivery.rows, watchdog.rows, kill.rows)

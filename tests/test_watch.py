@@ -474,7 +474,7 @@ def test_watching_may_begin_within_a_recording(collector: MetricsCollector) -> N
     gauge, listener = Interrupted(metric), Listener(metric)
     gauge.set(1.0)
     gauge.meanwhile = lambda: metric.watch(listener)
-    gauge.add(0.0)
+    gauge.add(1.0)  # a new extreme, which goes the slow way
     gauge.meanwhile = lambda: None
     gauge.set(1.0)
     gauge.set(1.0)

@@ -61,7 +61,24 @@ class GaugeSeries(Recorder):
 
     def add(self, delta: float) -> None:
         """Move the value by `delta`; it begins at 0. What would make it infinite is dropped and counted."""
+        clock = self._now
+        # as in `set`; nothing is called between the reading of the value and its change
+        if (
+            (delta.__class__ is float or delta.__class__ is int)
+            and (now := clock()) < self._rolls_at
+            and self._min <= (value := self._last + delta) <= self._max
+        ):
+            self._last = value
+            self._set_at = now
+            self._sum += value
+            self._count += 1.0
+        else:
+            self._add_slowly(delta)
+
+    def _add_slowly(self, delta: float) -> None:
         self._change(delta, operator.add)
+
+    add = with_gil(add, _add_slowly)
 
     def _change(self, value: float, change: Callable[[float, float], float]) -> None:
         number = self._number(value)
