@@ -51,7 +51,8 @@ class Measure:
     def __call__(self, function: F) -> F:
         """Give `function`, measured at each call. What is wrapped by staticmethod or classmethod stays so."""
         if isinstance(function, staticmethod | classmethod):
-            return type(function)(self(function.__func__))
+            rewrapped: Any = type(function)(self(function.__func__))  # Any: of the type of F
+            return rewrapped  # type: ignore[no-any-return]
         if not callable(function):
             raise TypeError(f"{function!r} cannot be called: put the decorator above a function")
         wrapped: F = functools.wraps(function)(_wrapper(function)(function, self._begin, self._end))  # type: ignore[assignment]  # what it is called with passes through
