@@ -16,11 +16,10 @@ import os
 import threading
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
+from concurrent.futures.thread import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
-from typing import Final, Self, TypeVar
-
-from anyio.from_thread import BlockingPortal
+from typing import Final, ParamSpec, Self, TypeVar
 
 from kailash_monitor.alerting.audit import Entry
 from kailash_monitor.alerting.inhibition import Inhibition
@@ -29,10 +28,12 @@ from kailash_monitor.channels import NotificationChannel
 from kailash_monitor.channels.function import Sends
 from kailash_monitor.engine import AlertManager as AsyncAlertManager
 from kailash_monitor.engine import Delivery, Health, RuleStatus, Untold
+from kailash_monitor.engine.daemon import DaemonExecutor
 from kailash_monitor.engine.explanation import Explanation
 from kailash_monitor.engine.heartbeat import Beat
 from kailash_monitor.engine.people import LONGEST, OpenSilence
 from kailash_monitor.engine.status import ChannelStatus, DeadLetter, SilenceStatus, Waiting
+from kailash_monitor.engine.wakeup import call_on
 from kailash_monitor.instrument.source import Source
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.model.alert import Alert
@@ -40,16 +41,28 @@ from kailash_monitor.model.durations import Duration, parse_duration
 from kailash_monitor.model.matcher import MatchersGiven
 from kailash_monitor.rules import AlertRule
 from kailash_monitor.storage import Store
+from kailash_monitor.threads import inherited
 
 __all__ = ["AlertManager"]
 
+CALLS: Final = 256
+"""Calls that the channels on a manager's loop may have under way in threads."""
+
+CLOSING: Final = 1.0
+"""Seconds that an end may take after its drain."""
+
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class AlertManager:
     """The alert manager, synchronous: see `kailash_monitor.alerts.AlertManager` for what the methods mean.
 
-    All methods may be called from any thread. After a fork, the child's manager does not run until it is started there.
+    All methods may be called from any thread, `stop` also from a signal handler or by `atexit`.
+
+    After a fork, the child's manager does not run until it is started there. Where the parent's had been started it begins
+    anew: it has its rules, channels, routes, inhibitions and sources, but neither its alerts nor what people said about
+    them, which the parent goes on with, as with the store: that a child cannot start with.
     """
 
     def __init__(
@@ -58,31 +71,75 @@ class AlertManager:
         *,
         store: Store | str | os.PathLike[str] | None = None,
         heartbeat: Beat | None = None,
+        stall_after: Duration | None = None,
         stop_timeout: Duration = "3s",
     ) -> None:
-        self._manager: Final = AsyncAlertManager(registry, store=store, heartbeat=heartbeat, stop_timeout=stop_timeout)
+        self._make: Final = partial(
+            AsyncAlertManager,
+            registry,
+            store=store,
+            heartbeat=heartbeat,
+            stall_after=stall_after,
+            stop_timeout=stop_timeout,
+        )
+        self._manager = self._make()
         self._stop_timeout: Final = parse_duration(stop_timeout)
-        self._starting = threading.Lock()
-        self._thread: _LoopThread | None = None
+        self._given: list[Callable[[AsyncAlertManager], object]] = []  # channels and sources, as they were added
+        self._routes: Route | None = None
+        self._inhibitions: tuple[Inhibition, ...] = ()
+        self._thread: _LoopThread | None = None  # the last one
+        self._lock = threading.RLock()  # guards which one that is, for no longer; a signal handler may come in between
+        inherited(self)
 
     def __repr__(self) -> str:
         return f"<blocking {repr(self._manager)[1:]}"
 
     def start(self) -> None:
-        """Begin to work; returns once it does. Nothing where it runs already."""
-        with self._starting:
-            if self.running:
-                return
-            self._thread = _LoopThread()
-            self._thread.call(self._manager.start)
+        """Begin to work; returns once it does. Nothing where it runs already.
+
+        A LifecycleError where it could not start; `failure` keeps why. Nothing is left running then.
+        """
+        with self._lock:
+            thread = self._thread
+            if thread is None or not thread.works:
+                if thread is not None:
+                    thread.end()
+                thread = self._thread = _LoopThread(self._manager)
+                thread.begin()  # now that a stop, by a signal even this moment, finds it
+        try:
+            thread.up.result()
+        except BaseException:  # it could not start, or who waits was interrupted
+            thread.end()
+            thread.join(CLOSING)
+            raise
 
     def stop(self, *, drain: Duration | None = None) -> None:
-        """End; returns within `drain`, or else `stop_timeout`, and a second. Nothing where it does not run; never raises."""
-        seconds = self._stop_timeout if drain is None else parse_duration(drain)
-        with self._starting:
-            thread, self._thread = self._thread, None
-            if thread is not None and thread.alive:
-                thread.close(partial(self._manager.stop, drain=drain), seconds + 1.0)
+        """End; returns within `drain`, or else `stop_timeout`, and a second. Nothing where it does not run; never raises.
+
+        What hangs by then, a channel or a disk, is left behind in its daemon thread, and ends with the process.
+        """
+        with self._lock:
+            thread = self._thread
+        if thread is not None and thread.is_there:
+            self._manager.stop(drain=drain)  # from here: the loop may be held up
+            thread.end(drain)
+            thread.join((self._stop_timeout if drain is None else parse_duration(drain)) + CLOSING)
+
+    def _after_fork(self) -> None:
+        """Begin anew in a forked child, where the parent's loop works on."""
+        self._lock = threading.RLock()
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        before, self._manager = self._manager, self._make()
+        _OF_PARENTS.append((thread, before))
+        for give in self._given:
+            give(self._manager)
+        if self._routes is not None:
+            self._manager.set_routes(self._routes)
+        self._manager.set_inhibitions(self._inhibitions)
+        for rule in before.rules.values():
+            self._manager.add_rule(rule)
 
     def __enter__(self) -> Self:
         self.start()
@@ -94,7 +151,8 @@ class AlertManager:
     @property
     def running(self) -> bool:
         """Whether it was started and has not ended."""
-        return self._thread is not None and self._thread.alive and self._manager.running
+        thread = self._thread
+        return thread is not None and thread.works and self._manager.running
 
     @property
     def failure(self) -> BaseException | None:
@@ -159,19 +217,30 @@ class AlertManager:
         fallback_after: Duration = "5m",
     ) -> None:
         """Take `channel` on."""
-        self._manager.add_notification_channel(channel, rate=rate, fallback=fallback, fallback_after=fallback_after)
+        self._give(
+            lambda manager: manager.add_notification_channel(
+                channel, rate=rate, fallback=fallback, fallback_after=fallback_after
+            )
+        )
 
     def set_routes(self, root: Route) -> None:
         """Tell along these routes from now on."""
         self._manager.set_routes(root)
+        self._routes = root
 
     def set_inhibitions(self, inhibitions: Iterable[Inhibition]) -> None:
         """Have these say from now on which alerts need not be told while others fire."""
-        self._manager.set_inhibitions(inhibitions)
+        given = tuple(inhibitions)
+        self._manager.set_inhibitions(given)
+        self._inhibitions = given
 
     def add_source(self, source: Source) -> None:
         """Have `source` sampled while the manager runs."""
-        self._manager.add_source(source)
+        self._give(lambda manager: manager.add_source(source))
+
+    def _give(self, give: Callable[[AsyncAlertManager], object]) -> None:
+        give(self._manager)
+        self._given.append(give)
 
     def get_active_alerts(self) -> list[Alert]:
         """Give the alerts that fire."""
@@ -266,46 +335,118 @@ class AlertManager:
 
 
 class _LoopThread:
-    """A daemon thread with an event loop and a portal into it.
+    """A daemon thread in which a manager works on an event loop of its own, from `begin` to `end`.
 
-    A daemon, since an ordinary thread would keep a program that forgets to stop from ever ending.
+    A daemon, since an ordinary thread would keep a program that forgets to stop from ever ending. Nothing here waits for the
+    loop, but for `join`: it may be held up, by a channel, for ever.
+
+    Mutable: `_ending` and `_drain`, by whoever ends it, also before it has begun; `_left`, by who waits.
+    """
+
+    def __init__(self, manager: AsyncAlertManager) -> None:
+        self.up: Final = Future[None]()
+        """Done once the manager works, or has ended; a LifecycleError where it could not start."""
+        self._manager: Final = manager
+        self._loop: Final = asyncio.new_event_loop()
+        self._loop.set_default_executor(_DaemonPool())
+        self._ended: Final = asyncio.Event()
+        self._over: Final = threading.Event()
+        self._ending = False
+        self._left = False
+        self._drain: Duration | None = None
+        self._thread: Final = threading.Thread(target=self._work, name="kailash-monitor", daemon=True)
+
+    def begin(self) -> None:
+        """Begin to work. A RuntimeError where there can be no thread any more."""
+        try:
+            self._thread.start()
+        except BaseException:
+            self._over.set()
+            self._loop.close()
+            raise
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is something to wait for: it has neither ended nor been left behind."""
+        return not (self._over.is_set() or self._left)
+
+    @property
+    def works(self) -> bool:
+        """Whether the manager works, or is about to, and nobody has it end."""
+        return not (self._ending or self._over.is_set()) and (self._manager.running or not self.up.done())
+
+    def end(self, drain: Duration | None = None) -> None:
+        """Have the manager stop, and the thread end."""
+        self._ending, self._drain = True, drain
+        call_on(self._loop, self._ended.set)
+
+    def join(self, seconds: float) -> None:
+        """Wait until it has ended, for `seconds` at most; what has not by then is left behind."""
+        if self._thread.ident in (None, threading.get_ident()):
+            return  # a signal came before it has begun, or it would wait for itself: it ends as soon as it can
+        self._left = not self._over.wait(seconds)
+        if not self._left:
+            self._thread.join(CLOSING)
+
+    def _work(self) -> None:
+        try:
+            self._loop.run_until_complete(self._main())
+        except BaseException as error:  # a defect of ours, to be seen where such things are, and nobody is to wait for ever
+            if not self.up.done():
+                self.up.set_exception(error)
+            raise
+        finally:
+            try:
+                _close(self._loop)
+            finally:
+                self._over.set()
+
+    async def _main(self) -> None:
+        starting = asyncio.ensure_future(_awaited(self._manager.start()))
+        starting.add_done_callback(self._tell)
+        await self._ended.wait()
+        await self._manager.stop(drain=self._drain)
+        await asyncio.wait([starting])
+
+    def _tell(self, starting: asyncio.Future[None]) -> None:
+        error = None if starting.cancelled() else starting.exception()
+        if error is None:
+            self.up.set_result(None)
+        else:
+            self.up.set_exception(error)
+
+
+_OF_PARENTS: Final[list[object]] = []
+"""What a forked child has of its parent's loops. It is kept: to close it there would take the parent's wake-ups away."""
+
+
+class _DaemonPool(ThreadPoolExecutor):
+    """The pool of the manager's loop, for `asyncio.to_thread`, which takes none but of this class.
+
+    Python ends every other pool before `atexit`, so that nothing could be told from there; and it waits at exit for the
+    threads of a pool, also for those that hang.
     """
 
     def __init__(self) -> None:
-        self._process = os.getpid()
-        ready: Future[BlockingPortal] = Future()
-        self._thread = threading.Thread(target=_run_portal, args=(ready,), name="kailash-monitor", daemon=True)
-        self._thread.start()
-        self._portal = ready.result()
+        super().__init__(max_workers=1)  # which is never begun
+        self._calls: Final = DaemonExecutor(CALLS)
 
-    @property
-    def alive(self) -> bool:
-        """Whether it is there, in this process."""
-        return self._process == os.getpid() and self._thread.is_alive()
-
-    def call(self, function: Callable[[], Awaitable[T]]) -> T:
-        """Call `function` on the loop and wait for what it gives."""
-        return self._portal.call(_awaited, function)
-
-    def close(self, last: Callable[[], Awaitable[None]], seconds: float) -> None:
-        """Call `last`, then end the loop and the thread; wait for `seconds` at most."""
-        self._portal.start_task_soon(_call_and_stop, last, self._portal)
-        self._thread.join(seconds)
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        return self._calls.submit(fn, *args, **kwargs)
 
 
-def _run_portal(ready: Future[BlockingPortal]) -> None:
-    async def main() -> None:
-        async with BlockingPortal() as portal:
-            ready.set_result(portal)
-            await portal.sleep_until_stopped()
+def _close(loop: asyncio.AbstractEventLoop) -> None:
+    """Close a loop, with what channels may have left on it."""
+    try:
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop.close()
 
-    asyncio.run(main())
 
-
-async def _awaited(function: Callable[[], Awaitable[T]]) -> T:
-    return await function()
-
-
-async def _call_and_stop(last: Callable[[], Awaitable[None]], portal: BlockingPortal) -> None:
-    await last()
-    await portal.stop()
+async def _awaited(completion: Awaitable[T]) -> T:
+    return await completion

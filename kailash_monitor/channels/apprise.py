@@ -23,6 +23,7 @@ from kailash_monitor.errors import ChannelError, MissingExtra
 from kailash_monitor.model.durations import Duration
 from kailash_monitor.model.notice import Notice
 from kailash_monitor.model.severity import AlertSeverity
+from kailash_monitor.threads import begin, inherited
 
 __all__ = ["AppriseNotificationChannel", "payload"]
 
@@ -108,7 +109,12 @@ class _Service:
     def __init__(self, kind: str, apprise: Any) -> None:  # Any: Apprise's, which is loaded at first use
         self.kind: Final = kind
         self._apprise: Final = apprise
-        self._lock: Final = threading.Lock()
+        self._after_fork()
+        inherited(self)
+
+    def _after_fork(self) -> None:
+        """Let a call in: none is under way in a forked child."""
+        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"<{self.kind}>"
@@ -167,7 +173,7 @@ def _in_thread(work: Callable[[], _Answer]) -> asyncio.Future[_Answer]:
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(tell, outcome)
 
-    threading.Thread(target=run, name=_THREAD, daemon=True).start()
+    begin(run, _THREAD)
     return future
 
 

@@ -8,6 +8,8 @@ from concurrent.futures import Executor, Future
 from functools import partial
 from typing import Any, Final, TypeVar
 
+from kailash_monitor.threads import begin, inherited
+
 __all__ = ["Lookups", "addresses"]
 
 _AT_A_TIME: Final = 16
@@ -23,7 +25,13 @@ class Lookups(Executor):
     """
 
     def __init__(self, limit: int) -> None:
-        self._places = threading.Semaphore(limit)
+        self._limit = limit
+        self._after_fork()
+        inherited(self)
+
+    def _after_fork(self) -> None:
+        """Have all places free: none of the threads is there in a forked child."""
+        self._places = threading.Semaphore(self._limit)
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:  # Any: as in Executor
         future: Future[T] = Future()
@@ -41,14 +49,14 @@ class Lookups(Executor):
 
         future.set_running_or_notify_cancel()  # from here on it cannot be called off, only abandoned
         if self._places.acquire(blocking=False):
-            threading.Thread(target=work, name="kailash-monitor lookup", daemon=True).start()
+            begin(work, "kailash-monitor lookup")
         else:
             future.set_exception(socket.gaierror(socket.EAI_AGAIN, "the lookups before it still hang"))
         return future
 
 
 _LOOKUPS: Final = Lookups(_AT_A_TIME)
-"""One for the process, as the name server is; a fork inherits no thread, and at most some places fewer."""
+"""One for the process, as the name server is."""
 
 
 async def addresses(

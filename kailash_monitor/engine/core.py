@@ -41,6 +41,7 @@ from kailash_monitor.model.labels import NO_LABELS, Labels
 from kailash_monitor.model.notice import NoticeKind
 from kailash_monitor.model.reason import KIND_OF
 from kailash_monitor.rules import AlertRule, Value
+from kailash_monitor.threads import guarded
 
 __all__ = ["Core"]
 
@@ -76,7 +77,7 @@ class Core:
         troubled: Callable[[], Mapping[str, Outage]] = dict,
     ) -> None:
         self.registry: Final = registry
-        self.lock: Final = threading.RLock()
+        self.lock: Final = guarded(threading.RLock())
         self.rulebook: Final = RuleBook()
         self.agenda: Final = Agenda()
         self.journal: Final = Journal()

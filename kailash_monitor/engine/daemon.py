@@ -8,6 +8,8 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+from kailash_monitor.threads import begin, inherited
+
 __all__ = ["DaemonCalls", "DaemonExecutor", "StillHanging", "WorkerThread"]
 
 T = TypeVar("T")
@@ -37,7 +39,12 @@ class DaemonExecutor(Executor):
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._places = threading.Semaphore(limit)
+        self._after_fork()
+        inherited(self)
+
+    def _after_fork(self) -> None:
+        """Have all places free: none of the threads is there in a forked child."""
+        self._places = threading.Semaphore(self._limit)
 
     @property
     def free(self) -> bool:
@@ -66,7 +73,7 @@ class DaemonExecutor(Executor):
 
         future.set_running_or_notify_cancel()  # from here on it cannot be called off, only abandoned
         if self._places.acquire(blocking=False):
-            threading.Thread(target=work, name="kailash-monitor call", daemon=True).start()
+            begin(work, "kailash-monitor call")
         else:
             future.set_exception(StillHanging(f"{self._limit} calls before it still hang"))
         return future
@@ -80,6 +87,11 @@ class WorkerThread(Executor):
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._after_fork()
+        inherited(self)
+
+    def _after_fork(self) -> None:
+        """Begin anew: the thread is not there in a forked child."""
         self._calls: SimpleQueue[Callable[[], None] | None] | None = None
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:  # Any: as in Executor

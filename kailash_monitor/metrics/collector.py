@@ -15,6 +15,7 @@ from kailash_monitor.metrics.recorder import Hook
 from kailash_monitor.metrics.series import CounterSeries, DistributionSeries, GaugeSeries
 from kailash_monitor.model.durations import Duration, parse_duration
 from kailash_monitor.model.metric import Metadata, MetricType
+from kailash_monitor.threads import guarded
 
 if TYPE_CHECKING:
     from kailash_monitor.metrics.registry import MetricsRegistry
@@ -46,7 +47,7 @@ class MetricsCollector:
         self.name: str | None = None
         self._metrics: dict[str, Metric] = {}
         self._awaiting: dict[str, list[Hook]] = {}  # who watches metrics that are still to be made
-        self._lock = threading.RLock()  # guards the making of metrics; reads of their dict need none
+        self._lock = guarded(threading.RLock())  # guards the making of metrics; reads of their dict need none
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name or 'not registered'}, {len(self._metrics)} metrics>"

@@ -25,6 +25,7 @@ from kailash_monitor.metrics.reads import Reads
 from kailash_monitor.model.exemplar import MAX_CHARACTERS, Exemplar
 from kailash_monitor.model.labels import Labels, valid_label_name
 from kailash_monitor.model.window import Window
+from kailash_monitor.threads import guarded, inherited
 
 __all__ = ["GIL", "GONE", "HUGE", "RECENT_POINTS", "SHUT", "Family", "Hook", "Recorder", "Refuse", "as_number", "with_gil"]
 
@@ -51,7 +52,7 @@ GONE: Final = math.nan
 F = TypeVar("F", bound=Callable[..., None])
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Family:
     """What the series of one metric share.
 
@@ -69,11 +70,18 @@ class Family:
     retention: float = DEFAULT_RETENTION
     hooks: tuple[Hook, ...] = ()
     exemplars: "dict[Recorder, Any]" = field(default_factory=dict)  # Any: one, or several by bound; few series have any
-    lock: threading.RLock = field(default_factory=threading.RLock)
+    lock: threading.RLock = field(default_factory=lambda: guarded(threading.RLock()))
 
     _end: float = 0.0
     _recording: bool = False
     _deferred: list[Callable[[], bool]] = field(default_factory=list[Callable[[], bool]])
+
+    def __post_init__(self) -> None:
+        inherited(self)
+
+    def _after_fork(self) -> None:
+        """Take note that nobody records, in a child that was forked while a thread of its parent did."""
+        self._recording, self._deferred = False, []
 
     def record(self, record: Callable[[], bool]) -> bool:
         """Call `record` with the lock held, and give what it gives: whether it recorded; then the hooks are called.

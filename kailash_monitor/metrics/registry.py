@@ -21,6 +21,7 @@ from kailash_monitor.metrics.self_metrics import SELF, SelfMetrics
 from kailash_monitor.metrics.validation import ValidationMetrics
 from kailash_monitor.model.metric import Metadata, valid_part_name
 from kailash_monitor.model.snapshot import CollectorSnapshot, Snapshot
+from kailash_monitor.threads import guarded
 
 __all__ = [
     "Cardinality",
@@ -80,7 +81,7 @@ class MetricsRegistry:
         self._observer: Observer | None = None
         self._untold: deque[tuple[str, str]] = deque(maxlen=UNTOLD)
         self._collectors: dict[str, MetricsCollector] = {}
-        self._lock = threading.RLock()  # guards the collectors and the names against concurrent changes
+        self._lock = guarded(threading.RLock())  # guards the collectors and the names against concurrent changes
         self._failed: set[tuple[str, str]] = set()
         self._names: dict[str, tuple[str, str]] = {}  # exported name → collector and metric
         self._asked: dict[CallbackSeries, str] = {}  # callbacks with an interval, and their names
@@ -401,7 +402,7 @@ class MetricsRegistry:
 
 
 _default: MetricsRegistry | None = None
-_default_lock = threading.Lock()
+_default_lock = guarded(threading.Lock())
 
 
 def get_metrics_registry() -> MetricsRegistry:

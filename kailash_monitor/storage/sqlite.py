@@ -18,6 +18,7 @@ import errno
 import os
 import sqlite3
 import stat
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -34,6 +35,7 @@ from kailash_monitor.errors import (
 from kailash_monitor.storage.lock import Lock, Taken
 from kailash_monitor.storage.schema import MIGRATIONS, TABLES, VERSION, refusal
 from kailash_monitor.storage.store import Change, Document, Kind
+from kailash_monitor.threads import guarded, inherited
 
 __all__ = ["SqliteStore"]
 
@@ -45,6 +47,9 @@ LOG_PAGES: Final = 1_000
 
 LOG_BYTES: Final = 8 * 1024 * 1024
 """What is left of the log on the disk once a great commit has been copied: twice the ordinary."""
+
+FETCHED: Final = 64
+"""Documents that are read in one go."""
 
 _EFFECTIVE_IDS: Final = os.access in os.supports_effective_ids
 """Whether the system can say what the user may do whom the program acts for."""
@@ -63,7 +68,8 @@ class SqliteStore:
 
     A relative path is taken from the folder where it is first opened. `busy_timeout` is in seconds.
 
-    Mutable: the connection, the lock, and the files they go with; only the one thread that calls it touches them.
+    Mutable: the connection, the lock, and the files they go with; only the one thread that calls it touches them, and the
+    only one of a forked child. A fork waits for a call that is under way: sqlite would be left locked in the child.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, busy_timeout: float = BUSY_TIMEOUT) -> None:
@@ -72,6 +78,13 @@ class SqliteStore:
         self._connection: sqlite3.Connection | None = None
         self._lock: Lock | None = None
         self._files: dict[str, tuple[int, int]] = {}
+        self._calling = guarded(threading.RLock())
+        inherited(self)
+
+    def _after_fork(self) -> None:
+        """Leave the connection to the parent."""
+        if self._connection is not None:
+            _ABANDONED.append(self._connection)
 
     def open(self) -> None:
         """Be ready, or say why not and leave the file as it was."""
@@ -80,7 +93,7 @@ class SqliteStore:
         self.close()
         self._path = os.path.realpath(self._path)
         try:
-            with self._in_words():
+            with self._calling, self._in_words():
                 self._lock = Lock(f"{self._path}-lock")
                 self._connection = self._opened()
                 self._files = dict(self._present())
@@ -91,19 +104,22 @@ class SqliteStore:
     def load(self, kind: Kind) -> Iterator[tuple[str, Document]]:
         """Key and document of all of a kind, in order of key."""
         with self._in_words(), closing(self._ready().cursor()) as cursor:
-            yield from cursor.execute(f"SELECT key, document FROM {TABLES[kind]} ORDER BY key")  # noqa: S608 - a constant
+            with self._calling:
+                cursor.execute(f"SELECT key, document FROM {TABLES[kind]} ORDER BY key")  # noqa: S608 - a constant
+            while rows := self._fetch(cursor):
+                yield from rows
 
     def newest(self, kind: Kind, limit: int) -> list[tuple[str, Document]]:
         """The last `limit` by key, the last one first."""
         query = f"SELECT key, document FROM {TABLES[kind]} ORDER BY key DESC LIMIT ?"  # noqa: S608 - a constant
-        with self._in_words():
+        with self._calling, self._in_words():
             return self._ready().execute(query, (limit,)).fetchall()
 
     def commit(self, changes: Sequence[Change]) -> None:
         """Keep all of the changes or, with the error, none."""
         if not changes:
             return
-        with self._in_words(), _transaction(self._ready()) as connection:
+        with self._calling, self._in_words(), _transaction(self._ready()) as connection:
             for change in changes:
                 if change.document is None:
                     connection.execute(_DELETE[change.kind], (change.key,))
@@ -112,18 +128,16 @@ class SqliteStore:
 
     def trim(self, kind: Kind, keep: int) -> int:
         """Forget all of a kind but the last `keep` by key; how many went."""
-        with self._in_words(), _transaction(self._ready()) as connection:
+        with self._calling, self._in_words(), _transaction(self._ready()) as connection:
             return connection.execute(_TRIM[kind], (keep,)).rowcount
 
     def close(self) -> None:
         """Copy the log into the file and let go of it. Never raises."""
         connection, self._connection = self._connection, None
-        if connection is not None and self._inherited():
-            _ABANDONED.append(connection)
-        elif connection is not None:
-            with contextlib.suppress(sqlite3.Error):
+        if connection is not None and not self._inherited():
+            with self._calling, contextlib.suppress(sqlite3.Error):
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # somebody who reads would keep the log there
-            with contextlib.suppress(sqlite3.Error):
+            with self._calling, contextlib.suppress(sqlite3.Error):
                 connection.close()
         lock, self._lock = self._lock, None
         if lock is not None:
@@ -195,6 +209,10 @@ class SqliteStore:
             identity = _identity(path)
             if identity is not None:
                 yield path, identity
+
+    def _fetch(self, cursor: sqlite3.Cursor) -> list[tuple[str, Document]]:
+        with self._calling:
+            return cursor.fetchmany(FETCHED)
 
     def _inherited(self) -> bool:
         return self._lock is not None and self._lock.pid != os.getpid()
