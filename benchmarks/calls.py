@@ -67,8 +67,8 @@ def _row_of_asgi(effort: Effort) -> Row:
 
     async def ignore(message: object) -> None: ...
 
-    route = type("Route", (), {"path_format": "/users/{id}"})()
-    scope = {"type": "http", "method": "GET", "path": "/users/7", "route": route, "path_params": {"id": 7}}
+    route = type("Route", (), {"path_format": "/users/{id}", "endpoint": None})()
+    scope = {"type": "http", "method": "GET", "path": "/users/7", "route": route, "endpoint": None}
 
     def request(app: Callable[..., Any]) -> Callable[[], Any]:
         return lambda: app(scope, ignore, ignore)

@@ -5,10 +5,11 @@
 
 Ask it something:
 
-    curl http://127.0.0.1:8000/work?ms=20              # does 20 ms of work
-    curl http://127.0.0.1:8000/work?ms=1500            # slow: "slow_requests" fires within a second, into the log
-    curl http://127.0.0.1:8000/metrics                 # Prometheus text
+    curl 'http://127.0.0.1:8000/work?ms=20'            # does 20 ms of work
+    curl 'http://127.0.0.1:8000/work?ms=1500'          # slow: "slow_requests" fires within a second, into the log
     curl http://127.0.0.1:8000/health                  # what fires now
+    curl http://127.0.0.1:8000/monitor/metrics         # Prometheus text: requests by method, route and status, and the rest
+    curl http://127.0.0.1:8000/monitor/                # what else there is
 
 The alert is over, and the log says so, once the slow request is more than 10 seconds ago.
 """
@@ -16,19 +17,15 @@ The alert is over, and the log says so, once the slow request is more than 10 se
 import argparse
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import uvicorn
-from fastapi import FastAPI, Response
+from fastapi import FastAPI
 
 from kailash_monitor.alerts import AlertManager, AlertRule, AlertSeverity, LogNotificationChannel
+from kailash_monitor.integrations.fastapi import monitor
 from kailash_monitor.metrics import get_metrics_registry
 
-registry = get_metrics_registry()
-requests = registry.collector("web").timer("request_duration", "Duration of requests", labels=("path",))
-
-manager = AlertManager(registry)
+manager = AlertManager(get_metrics_registry())
 manager.add_notification_channel(LogNotificationChannel())
 manager.add_rule(
     AlertRule(
@@ -42,26 +39,14 @@ manager.add_rule(
     )
 )
 
-
-@asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    async with manager:
-        yield
-
-
-app = FastAPI(lifespan=lifespan)
+app = FastAPI()
+monitor(app, manager)
 
 
 @app.get("/work")
 async def work(ms: float = 20) -> dict[str, float]:
     await asyncio.sleep(ms / 1000)
-    requests.observe("/work", ms)
     return {"worked_ms": ms}
-
-
-@app.get("/metrics")
-async def metrics() -> Response:
-    return Response(registry.export_metrics("prometheus"), media_type="text/plain; version=0.0.4")
 
 
 @app.get("/health")

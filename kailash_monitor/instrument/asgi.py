@@ -1,7 +1,6 @@
 """ASGI metrics: a middleware that measures what an application serves, to the last byte of each answer."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, TypeAlias
 
 from kailash_monitor.instrument.http_metrics import CLIENT_LEFT, HttpMetrics
@@ -14,9 +13,16 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+RouteOf: TypeAlias = Callable[[Scope], str]
 
 ERROR: Final = 500
 """The status of a request that an exception ended: the server answers with it."""
+
+_BODIES: Final = frozenset(("http.response.body", "http.response.zerocopysend", "http.response.pathsend"))
+"""Messages that hand bytes over; the last of an answer is the one that promises no `more_body`."""
+
+_FULL: Final = 2
+"""What Starlette's `Match.FULL` is: path and method fit. Below are PARTIAL, where the method does not, and NONE."""
 
 
 class AsgiMetrics:
@@ -26,15 +32,18 @@ class AsgiMetrics:
         app = AsgiMetrics(app, registry)                       # anything else
 
     A request lasts from when it comes until its last byte was handed to the server, and not through what runs in the
-    background after that. Its route is the template that the framework chose (`route_of`; `route` gives it where a framework
-    says it otherwise). An exception counts as status 500, a client that goes away before the end as 499; both pass through
-    untouched. WebSockets and the life of the application are passed through unmeasured.
+    background after that. Its route is the template that the framework chose, by default as Starlette and FastAPI tell it
+    (`route_of`); for another framework `route` is a function that gives it, or "" for none, of the scope after the request.
+
+    An exception counts as status 500, and so does an answer that the application leaves unfinished. A client that goes away
+    before the end, as far as the application was told so or cancelled for it, counts as 499. All of that passes through
+    untouched, as do WebSockets and the life of the application, which are not measured.
     """
 
-    def __init__(self, app: App, registry: MetricsRegistry, *, route: "Callable[[Scope], str] | None" = None) -> None:
+    def __init__(self, app: App, registry: MetricsRegistry, *, route: "RouteOf | None" = None) -> None:
         self.app: Final = app
         self._metrics: Final = HttpMetrics.of(registry)
-        self._route: Final = route
+        self._route: Final[RouteOf] = route_of if route is None else route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or whatever else it is."""
@@ -44,28 +53,25 @@ class AsgiMetrics:
         answer = _Answer(self._metrics, scope, receive, send, self._route)
         try:
             await self.app(scope, answer.receive, answer.send)
-        except asyncio.CancelledError:
+        except Exception:
+            answer.end(ERROR)
+            raise
+        except BaseException:  # cancelled, whichever library the loop is of
             answer.end(CLIENT_LEFT)
             raise
-        except BaseException:
-            answer.end(CLIENT_LEFT if answer.left else ERROR)
-            raise
-        answer.end(CLIENT_LEFT if answer.left or answer.status else ERROR)  # it gave no answer, or only a part of one
+        answer.end(ERROR)  # where it was not answered to the end
 
 
 class _Answer:
     """One request that is being answered. Mutable: what is known of the answer by now."""
 
-    __slots__ = ("_begun", "_metrics", "_path", "_receive", "_route", "_scope", "_send", "left", "status")
+    __slots__ = ("_begun", "_left", "_metrics", "_receive", "_route", "_scope", "_send", "_status")
 
-    def __init__(
-        self, metrics: HttpMetrics, scope: Scope, receive: Receive, send: Send, route: "Callable[[Scope], str] | None"
-    ) -> None:
-        self.status = 0
-        self.left = False
+    def __init__(self, metrics: HttpMetrics, scope: Scope, receive: Receive, send: Send, route: RouteOf) -> None:
+        self._status = ERROR
+        self._left = False
         self._metrics = metrics
         self._scope = scope
-        self._path: str = scope["path"]  # as it came: routers of some versions take from it what they have matched
         self._receive = receive
         self._send = send
         self._route = route
@@ -74,66 +80,89 @@ class _Answer:
     async def receive(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.disconnect":
-            self.left = True
+            self._left = True
         return message
 
     async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
         try:
             await self._send(message)
         except OSError:  # what a server raises to whom nobody listens any more, as ASGI 2.4 says
-            self.left = True
+            self._left = True
             raise
-        if message["type"] == "http.response.body" and not message.get("more_body"):
-            self.end(self.status)
+        kind = message["type"]
+        if kind == "http.response.start":
+            self._status = message["status"]
+        elif kind in _BODIES and not message.get("more_body"):
+            self.end(self._status)
 
     def end(self, status: int) -> None:
         """Take note that it was answered; the first time counts."""
         if self._begun is not None:
             begun, self._begun = self._begun, None
-            self._metrics.end(begun, self._scope["method"], self._template(), status)
+            self._metrics.end(begun, self._scope["method"], self._template(), CLIENT_LEFT if self._left else status)
 
     def _template(self) -> str:
         try:
-            return route_of(self._scope, self._path) if self._route is None else self._route(self._scope)
+            return self._route(self._scope)
         except Exception:  # whatever a framework puts there, the request goes on
             return ""
 
 
-def route_of(scope: Mapping[str, Any], path: str) -> str:
-    """Give the template that `path` was matched by, empty for none: `scope["route"]`, as Starlette and FastAPI leave it.
+def route_of(scope: Mapping[str, Any]) -> str:
+    """Give the template of the route that was chosen for a request, as Starlette and FastAPI tell it; empty for none.
 
-    That is the innermost route. What stands before it (a mount, an included router) is taken from the path, with the
-    values of parameters put back into their names.
+    What stands before it belongs to it: the prefixes of included routers, mounts, and the server's `root_path`. Of what is
+    mounted and does not say where it went, it is `/mount/{path}`.
     """
-    route = scope.get("route")
-    template: str | None = getattr(route, "path_format", None) or getattr(route, "path", None)
-    if template is None:
+    if "endpoint" not in scope:
         return ""
-    parameters: Mapping[str, object] = scope.get("path_params") or {}
-    before = _before(path, template, parameters)
-    return "/".join(_named(part, parameters) for part in before.split("/")) + template if before else template
+    mounted = "app_root_path" in scope
+    root: str = scope["app_root_path"] if mounted else scope.get("root_path", "")
+    chosen = _chosen(scope)
+    if mounted or chosen is None:
+        asked = {**{name: scope[name] for name in ("type", "method", "path", "headers")}, "root_path": root}
+        chosen = _matched(scope["router"].routes, asked, inside=chosen or "/{path}")
+    return root.rstrip("/") + chosen if chosen else ""
 
 
-def _before(path: str, template: str, parameters: Mapping[str, object]) -> str:
-    """Give the beginning of `path` that `template`, which has matched its end, does not speak of."""
-    parts, length = path.split("/"), 0
-    for part in template.split("/"):
-        value = parameters.get(part[1:-1]) if part[:1] == "{" and part[-1:] == "}" else None
-        length += str(value).count("/") + 1 if isinstance(value, str) else 1
-    return "/".join(parts[: len(parts) - length + 1])
+def _chosen(scope: Mapping[str, Any]) -> str | None:
+    """Give the template of the endpoint that was chosen, without mounts before it; None where it is not known."""
+    route = scope.get("route")
+    if not hasattr(route, "endpoint"):  # a mount, or nothing: Starlette did not say it in older versions
+        return None
+    context = scope.get("fastapi", {}).get("effective_route_context")  # the route once more, with the prefixes of routers
+    chosen = context if getattr(context, "original_route", None) is route else route
+    template: str | None = getattr(chosen, "path_format", None)
+    return template
 
 
-def _named(part: str, parameters: Mapping[str, object]) -> str:
-    """Give a part of a path, or the name of the parameter whose value it is."""
-    return next((f"{{{name}}}" for name, value in parameters.items() if _is(part, value)), part) if part else part
+def _matched(routes: Iterable[Any], scope: Mapping[str, Any], *, inside: str) -> str | None:  # Any: routes of Starlette
+    """Find anew where a request went: nothing keeps the templates of the mounts that it came through.
+
+    `inside` is where it went in a mount whose routes are not to be seen.
+    """
+    best, found = 0, None
+    for route in _one_by_one(routes):
+        match, child = route.matches(scope)
+        if match.value > best:
+            best, found = match.value, (route, child)
+        if best == _FULL:
+            break
+    if found is None:
+        return None
+    route, child = found
+    template: str = getattr(route, "path_format", "")  # a Host has none
+    if hasattr(route, "endpoint"):
+        return template
+    below = _matched(getattr(route, "routes", None) or (), {**scope, **child}, inside=inside)
+    return template.removesuffix("/{path}") + (below or inside)
 
 
-def _is(part: str, value: object) -> bool:
-    if part == str(value):
-        return True
-    try:
-        return not isinstance(value, str) and bool(type(value)(part) == value)  # type: ignore[call-arg]  # 007 for 7
-    except Exception:
-        return False
+def _one_by_one(routes: Iterable[Any]) -> Iterator[Any]:
+    """Give routes with those of the routers that FastAPI has included, which newer versions keep in one piece."""
+    for route in routes:
+        contexts = getattr(route, "effective_route_contexts", None)
+        if contexts is None:
+            yield route
+        else:
+            yield from (context.starlette_route or context for context in contexts())

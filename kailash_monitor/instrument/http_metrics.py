@@ -43,7 +43,8 @@ class HttpMetrics:
             "request_duration", "From the request to the last byte of its answer", labels=route, buckets=_BUCKETS
         )
         self.in_progress: Final = collector.gauge("requests_in_progress", "Requests that are being served")
-        self.in_progress.add(0)  # it is there, and what others count stays
+        self._running: Final = self.in_progress.labels()
+        self._running.add(0)  # it is there, and what others count stays
 
     @classmethod
     def of(cls, registry: MetricsRegistry) -> "HttpMetrics":
@@ -52,14 +53,14 @@ class HttpMetrics:
 
     def begin(self) -> float:
         """Take note that a request is served; gives when that began, for `end`."""
-        self.in_progress.add(1)
+        self._running.add(1)
         return self._clock.now()
 
     def end(self, begun: float, method: str, route: str, status: int) -> None:
         """Take note that it was answered; `route` is empty where none matched."""
         method = method if method in _METHODS else OTHER
         route = route or UNMATCHED
-        self.in_progress.add(-1)
+        self._running.add(-1)
         self.duration.observe(method, route, (self._clock.now() - begun) * 1000.0)
         self.requests.inc(method, route, str(status))
         if status >= 500:

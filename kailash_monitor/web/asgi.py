@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qs
 
@@ -23,12 +24,18 @@ NORMAL_CLOSURE: Final = 1000
 
 
 def asgi_app(site: Site) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    """Give the site as an ASGI application: `app.mount("/monitor", asgi_app(site))`."""
+    """Give the site as an ASGI application: `app.mount("/monitor", asgi_app(site))`.
+
+    Its pages are below where it is mounted, as `root_path` says it. It can be served alone as well; then it is for you to
+    run the manager.
+    """
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:
             case "http":
-                await _send(await _answer(site, scope, receive), scope, send)
+                response = await _answer(site, scope, receive)
+                with suppress(OSError):  # what a server raises to whom nobody listens any more
+                    await _send(response, scope, send)
             case "lifespan":
                 await _live(receive, send)
             case "websocket":
@@ -44,6 +51,8 @@ async def _answer(site: Site, scope: Scope, receive: Receive) -> Response:
         body = await _body(receive)
     except TimeoutError:
         return Response.json({"error": f"the body did not come within {BODY_SECONDS:g} s"}, status=408)
+    if body is None:  # to whom nobody listens any more
+        return Response.json({"error": "the body broke off"}, status=400)
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
     return await site.handle(Request(scope["method"], _path(scope), query, headers, body))
@@ -56,14 +65,17 @@ def _path(scope: Scope) -> str:
     return below or "/"
 
 
-async def _body(receive: Receive) -> bytes:
-    """Give the body, or of one that is too long a byte more than may be; TimeoutError where it does not come."""
+async def _body(receive: Receive) -> bytes | None:
+    """Give the body, or of one that is too long a byte more than may be; None where it breaks off.
+
+    TimeoutError where it does not come.
+    """
     body, more = bytearray(), True
     async with asyncio.timeout(BODY_SECONDS):
         while more and len(body) <= MAX_BODY:
             message = await receive()
             if message["type"] == "http.disconnect":
-                break
+                return None
             body += message.get("body", b"")
             more = message.get("more_body", False)
     return bytes(body[: MAX_BODY + 1])
