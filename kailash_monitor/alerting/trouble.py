@@ -111,7 +111,7 @@ def store_rule(why: str) -> AlertRule:
 
 
 def stall_rule(where: str, after: float, *, keep_firing: float = 0.0) -> AlertRule:
-    """Give the rule by which people hear that the event loop is held up for more than `after` seconds; its value are seconds.
+    """Give the rule by which people hear that the event loop is held up for more than `after` seconds; those are its value.
 
     `where` is the line of code that does it.
     """

@@ -1,0 +1,10 @@
+"""The URLs of the monitoring pages: `path("monitor/", include("kailash_monitor.integrations.django.urls"))`."""
+
+from django.urls import path
+
+from kailash_monitor.integrations.django.views import page
+
+__all__ = ["urlpatterns"]
+
+app_name = "kailash_monitor"
+urlpatterns = [path("", page, name="index"), path("<path:path>", page, name="page")]
