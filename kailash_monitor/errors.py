@@ -6,6 +6,7 @@
     │   ├── RuleError                     … of a rule
     │   └── ChannelError                  … of a notification channel
     ├── InvalidFile (ValueError)          a configuration file has problems; the text lists them all, with their lines
+    ├── ParseError (ValueError)           a PromQL expression cannot be read; the text points at the place (in `promql`)
     ├── ValueRefused (ValueError)         a recorded value cannot be counted (only raised where `strict=True`)
     ├── NoAnswer                          the callback of a gauge raised, or has not answered for too long
     ├── LifecycleError (RuntimeError)     start, stop or run called where it cannot work
