@@ -6,18 +6,22 @@ import gzip
 import json
 import os
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, nullcontext
 
 import pytest
 from aiohttp import ClientSession, web
 
+from kailash_monitor import blocking
 from kailash_monitor.alerts import AlertManager, AlertRule
-from kailash_monitor.errors import CannotListen, ConfigurationError
-from kailash_monitor.metrics import MetricsRegistry
-from kailash_monitor.testing import VirtualClock
+from kailash_monitor.engine.status import HANGING, Health
+from kailash_monitor.errors import CannotListen, ConfigurationError, StoreFull
+from kailash_monitor.metrics import MetricsCollector, MetricsRegistry
+from kailash_monitor.storage import Change, MemoryStore
+from kailash_monitor.testing import ManualClock, VirtualClock
 from kailash_monitor.web import DEFAULT_LISTEN, Listen, Request, Site, aiohttp_app, aiohttp_server, serve
-from kailash_monitor.web.site import OVERDUE
+from kailash_monitor.web.wsgi import answer_now
 
 
 @pytest.fixture
@@ -94,18 +98,159 @@ async def test_rules_as_json_show_their_levels(registry: MetricsRegistry) -> Non
     assert (alert["severity"], alert["threshold"]) == ("critical", 95)
 
 
+# -- health
+
+
+async def health_of(manager: AlertManager) -> list[tuple[int, object]]:
+    """Give status and reason of /healthz, and of /readyz."""
+    found = []
+    for page in ("/healthz", "/readyz"):
+        status, document = await get(Site(manager), page)
+        assert isinstance(document, dict)
+        assert (document["status"] == "ok") is (status == 200) is (document["reason"] is None)
+        found.append((status, document["reason"]))
+    return found
+
+
+WELL = [(200, None), (200, None)]
+
+
+@pytest.mark.parametrize(
+    ("health", "ailment", "impediment"),
+    [
+        (Health(running=True, ready=True, overdue=HANGING - 1, silent=HANGING - 1), None, None),
+        (Health(running=False, ready=False, overdue=0), "it does not run", "it does not run"),
+        (
+            Health(running=False, ready=False, overdue=0, failure="StoreLocked: x"),
+            "it does not run: StoreLocked: x",
+            "it does not run: StoreLocked: x",
+        ),
+        (
+            Health(running=True, ready=True, overdue=0, silent=HANGING),
+            "the event loop has not come round for 30 s",
+            "the event loop has not come round for 30 s",
+        ),
+        (
+            Health(running=True, ready=True, overdue=HANGING),
+            "a rule has been due for 30 s and is not judged",
+            "a rule has been due for 30 s and is not judged",
+        ),
+        (
+            Health(running=True, ready=False, overdue=0, store="x"),
+            None,
+            "not every rule is judged: it has only begun, or is about to end",
+        ),
+        (Health(running=True, ready=True, overdue=0, store="no room"), None, "the store fails: no room"),
+    ],
+)
+def test_what_ails_an_engine_and_what_only_keeps_it_from_being_ready(
+    health: Health, ailment: str | None, impediment: str | None
+) -> None:
+    assert (health.ailment, health.impediment) == (ailment, impediment)
+
+
 async def test_health_follows_the_evaluation_and_not_the_alerts(manager: AlertManager, clock: VirtualClock) -> None:
-    site = Site(manager)
-    assert [(await get(site, page))[0] for page in ("/healthz", "/readyz")] == [503, 503]
+    assert await health_of(manager) == [(503, "it does not run")] * 2
     async with manager:
         await asyncio.sleep(2)
-        assert [(await get(site, page))[0] for page in ("/healthz", "/readyz")] == [200, 200]
-        manager.core.agenda.hasten("busy", clock.now() - OVERDUE - 2)
-        status, document = await get(site, "/healthz")
+        assert [alert.id for alert in manager.get_active_alerts()] == ["busy_app"]
+        assert await health_of(manager) == WELL
+        manager.core.agenda.hasten("busy", clock.now() - HANGING - 2)
+        status, document = await get(Site(manager), "/healthz")
         assert status == 503
         assert isinstance(document, dict)
         assert document["status"] == "failing"
-        assert document["overdue_seconds"] > OVERDUE
+        assert document["overdue_seconds"] > HANGING
+    assert await health_of(manager) == [(503, "it does not run")] * 2
+
+
+async def test_a_manager_with_nothing_to_do_comes_round_all_the_same(registry: MetricsRegistry) -> None:
+    manager = AlertManager(registry)
+    async with manager:
+        for _ in range(10):
+            await asyncio.sleep(7)
+            assert await health_of(manager) == WELL
+            assert manager.health().silent <= 10
+
+
+async def test_a_manager_that_is_opening_its_store_is_alive_and_not_ready(registry: MetricsRegistry) -> None:
+    go = threading.Event()
+
+    class Slow(MemoryStore):
+        def open(self) -> None:
+            go.wait(10)
+            super().open()
+
+    manager = AlertManager(registry, store=Slow())
+    begun = manager.start()
+    await asyncio.sleep(0)
+    assert await health_of(manager) == [
+        (200, None),
+        (503, "not every rule is judged: it has only begun, or is about to end"),
+    ]
+    go.set()
+    await begun
+    assert await health_of(manager) == WELL
+    await manager.stop()
+
+
+async def test_while_the_store_fails_it_is_not_ready_and_says_why(manager: AlertManager, registry: MetricsRegistry) -> None:
+    class Full(MemoryStore):
+        room = True
+
+        def commit(self, changes: Sequence[Change]) -> None:
+            if not self.room:
+                raise StoreFull("/store.db", seen="there is no room left", remedy="free some on that disk")
+            super().commit(changes)
+
+    store = Full()
+    manager = AlertManager(registry, store=store)
+    manager.add_rule(AlertRule("busy", "d", "warning", "queue", "> 5", evaluation_interval=1))
+    async with manager:
+        await asyncio.sleep(2)
+        assert await health_of(manager) == WELL
+        store.room = False
+        manager.silence_alert("busy_app")
+        await asyncio.sleep(2)
+        why = "the store fails: /store.db: there is no room left; free some on that disk"
+        assert await health_of(manager) == [(200, None), (503, why)]
+        store.room = True
+        await asyncio.sleep(6)
+        assert await health_of(manager) == WELL
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("locked", [False, True], ids=["outside the lock", "under the lock"])
+def test_another_thread_sees_that_the_managers_loop_hangs(locked: bool) -> None:
+    """Without rules nothing would be overdue; and what holds the loop up may hold the lock."""
+    time, held, go = ManualClock(1000.0), threading.Event(), threading.Event()
+    manager = blocking.AlertManager(MetricsRegistry(clock=time))
+    site = Site(manager)
+
+    class Hanging:
+        name, every, collector = "hanging", 3600.0, MetricsCollector(clock=time)
+
+        async def sample(self) -> None:
+            with manager._manager.core.lock if locked else nullcontext():
+                held.set()
+                go.wait(10)
+
+    with manager:
+        assert answer_now(site, Request("GET", "/healthz")).status == 200
+        manager.add_source(Hanging())
+        assert held.wait(5)
+        time.advance(HANGING + 1)
+        try:
+            answers = [answer_now(site, Request("GET", page)) for page in ("/healthz", "/readyz")]
+        finally:
+            go.set()
+    assert [answer.status for answer in answers] == [503, 503]
+    document = json.loads(answers[0].body)
+    assert document["reason"] == "the event loop has not come round for 31 s"
+    assert document["silent_seconds"] == 31
+
+
+# -- pages
 
 
 async def test_metrics_pages(manager: AlertManager, registry: MetricsRegistry) -> None:

@@ -13,7 +13,7 @@ from kailash_monitor.config.schema import BurnRateSettings, CollectorsSettings, 
 from kailash_monitor.engine import AlertManager
 from kailash_monitor.engine.heartbeat import Heartbeat
 from kailash_monitor.errors import ConfigurationError, MetricError
-from kailash_monitor.instrument import DiskSource, HostSource, LoopLagSource, ProcessSource, Source
+from kailash_monitor.instrument import DiskSource, HostSource, LoopLagSource, ProcessSource, RuntimeSource, Source
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.metrics.self_metrics import SELF, SelfMetrics
 from kailash_monitor.rules import AlertRule, burn_rate_rules, create_host_alert_rules
@@ -108,6 +108,8 @@ def _sources(settings: CollectorsSettings) -> list[Source]:
         sources.append(ProcessSource(every=settings.process.every or 5.0))
     if settings.loop.enabled:
         sources.append(LoopLagSource(every=settings.loop.every or 0.5))
+    if settings.runtime.enabled:
+        sources.append(RuntimeSource(every=settings.runtime.every or 5.0))
     return sources
 
 

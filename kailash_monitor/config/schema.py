@@ -87,18 +87,19 @@ class _Strict(BaseModel):
 
 
 class CollectorSettings(_Strict):
-    """Whether one of `host`, `process`, `loop` is measured, and how often."""
+    """Whether one of the collectors is measured, and how often."""
 
     enabled: bool = True
     every: SamplingInterval | None = None
 
 
 class CollectorsSettings(_Strict):
-    """The collectors."""
+    """The collectors. `runtime` is of use to who looks into a program: it is measured where the file names it."""
 
     host: CollectorSettings = CollectorSettings()
     process: CollectorSettings = CollectorSettings()
     loop: CollectorSettings = CollectorSettings()
+    runtime: CollectorSettings = CollectorSettings(enabled=False)
 
 
 class RuleSettings(_Strict):

@@ -105,6 +105,7 @@ class Archivist:
         self._written = 0
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._failing = False
+        self._why = ""  # it fails
         self._retry_at = -math.inf
         self._since = -math.inf  # of the last checkpoint
         self._checkpoint_at = math.inf
@@ -114,6 +115,11 @@ class Archivist:
     def failing(self) -> bool:
         """Whether the store keeps nothing now; never, where there is none."""
         return self._failing
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the store keeps nothing now; None where it does, or where there is none."""
+        return self._why if self._failing else None
 
     # -- beginning and end ---------------------------------------------------------------------------------------------
 
@@ -338,6 +344,7 @@ class Archivist:
             )
             _logger.error("the store fails, and alerting goes on from memory: %s", why, exc_info=None if known else error)
             self._core.store_failed(why)
+            self._why = why
 
     async def _reconnect(self) -> None:
         """Have the store back, and give it everything. Raises what it met where that cannot be."""

@@ -57,6 +57,9 @@ __all__ = ["AlertManager"]
 SHORTEST_STALL: Final = 0.1
 """Seconds: what is shorter may be the machine's doing, and nobody would want to be told of it."""
 
+LOCKED: Final = 0.5
+"""Seconds that a question how it is waits for the lock: what holds the event loop up may hold it."""
+
 FIRST_SAMPLES: Final = 1.0
 """Seconds that the first evaluation waits for the sources' first numbers."""
 
@@ -496,14 +499,23 @@ class AlertManager:
             return self.core.untold()
 
     def health(self) -> Health:
-        """Say whether it does its work."""
-        with self._lock:
-            return Health(
-                running=self.running,
-                ready=self.running and self.core.rulebook.all_judged,
-                overdue=max(0.0, self._clock.now() - self.core.agenda.due) if self.running else 0.0,
-                failure=None if self.failure is None else f"{type(self.failure).__name__}: {self.failure}",
-            )
+        """Say whether it does its work. Answers also while that hangs."""
+        running, ready, overdue = self.running, False, 0.0
+        silent = self._scheduler.silent if running else None
+        if silent is not None and self._lock.acquire(timeout=LOCKED):
+            try:
+                ready = self.core.rulebook.all_judged
+                overdue = max(0.0, self._clock.now() - self.core.agenda.due)
+            finally:
+                self._lock.release()
+        return Health(
+            running=running,
+            ready=ready,
+            overdue=overdue,
+            silent=silent or 0.0,
+            store=self._archivist.trouble,
+            failure=None if self.failure is None else f"{type(self.failure).__name__}: {self.failure}",
+        )
 
     # -- what people do about alerts -----------------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 import logging
-import math
 from typing import Final
 
 from kailash_monitor.clock import Clock
@@ -18,6 +17,9 @@ __all__ = ["BUDGET", "Scheduler"]
 BUDGET: Final = 0.005
 """Seconds of work without a pause for the host program: half of what a callback of ours may hold the loop."""
 
+ROUND: Final = 10.0
+"""Seconds after which it comes round also where nothing is due: who asks how it is sees that it could."""
+
 READINGS_AT_ONCE: Final = 32
 """Plain functions that rules read and that hang, each in a thread: more are not begun."""
 
@@ -25,35 +27,51 @@ _logger = logging.getLogger("kailash_monitor.engine")
 
 
 class Scheduler:
-    """Runs the core's work and asks the rules' own readings. `run` belongs to one loop at a time; `bell` wakes it."""
+    """Runs the core's work and asks the rules' own readings. `bell` wakes it, and comes round each ten seconds without.
+
+    `run` belongs to one loop at a time. Mutable, by that loop: when it last came round.
+    """
 
     def __init__(self, clock: Clock, core: Core, bell: Bell) -> None:
         self._clock = clock
         self._core = core
         self._bell = bell
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._came_round: float | None = None
+
+    @property
+    def silent(self) -> float | None:
+        """For how many seconds it has not come round; None where it does not run."""
+        came_round = self._came_round  # once: it may end meanwhile
+        return None if came_round is None else max(0.0, self._clock.now() - came_round)
 
     async def run(self) -> None:
         """Work until cancelled. Every rule is due at once."""
         with self._core.lock:
             self._core.agenda.restart(self._clock.now())
+        loop = self._loop = asyncio.get_running_loop()
         threads = DaemonCalls(READINGS_AT_ONCE)
-        with self._bell.hung():
-            async with TaskGroup() as readings:
-                while True:
-                    await self._work()
-                    while self._core.asks:
-                        rule = self._core.asks.popleft()
-                        readings.create_task(self._ask(rule, threads), name=f"kailash-monitor {rule.name}")
-                    await self._bell.wait(self._delay())
+        try:
+            with self._bell.hung():
+                async with TaskGroup() as readings:
+                    while True:
+                        await self._work()
+                        while self._core.asks:
+                            rule = self._core.asks.popleft()
+                            readings.create_task(self._ask(rule, threads), name=f"kailash-monitor {rule.name}")
+                        await self._bell.wait(self._delay())
+        finally:
+            if self._loop is loop:  # what a dropped loop left behind may end when the next one comes round already
+                self._loop = self._came_round = None
 
-    def _delay(self) -> float | None:
+    def _delay(self) -> float:
         with self._core.lock:
             due = self._core.due
-        return None if due == math.inf else due - self._clock.now()
+        return min(due - self._clock.now(), ROUND)
 
     async def _work(self) -> None:
         """Do what is due, with a pause whenever the budget is used up."""
-        begun = self._clock.now()
+        begun = self._came_round = self._clock.now()
         steps = self._core.work()
         while True:
             try:
@@ -65,7 +83,7 @@ class Scheduler:
                 steps = self._core.work()
             if self._clock.now() - begun > BUDGET:
                 await asyncio.sleep(0)
-                begun = self._clock.now()
+                begun = self._came_round = self._clock.now()
 
     async def _ask(self, rule: AlertRule, threads: DaemonCalls) -> None:
         """Ask a rule's own reading within its time; what it raises, and that it is late, is an answer too."""

@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from kailash_monitor.alerting.silence import SilenceState
 from kailash_monitor.model.notice import Notice, NoticeKind
 from kailash_monitor.rules import AlertRule
 
 __all__ = ["ChannelStatus", "DeadLetter", "Delivery", "Health", "RuleStatus", "SilenceStatus", "Untold", "Waiting"]
+
+HANGING: Final = 30.0
+"""Seconds after which what is due, or has not come round, hangs: nothing that goes on takes so long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,13 +125,36 @@ class Untold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Whether the engine does its work.
+    """Whether the engine does its work. Alerts that fire are its work, and say nothing about it.
 
-    `ready` once every enabled rule was evaluated since the start; `overdue` is by how many seconds the most urgent rule is
-    late; `failure` says what ended the engine, where something did.
+    `ready` once every enabled rule was evaluated since the start, until it is stopped. `overdue` is by how many seconds the
+    most urgent rule is late, `silent` how many have passed since the engine came round, which it does each ten at least.
+    `store` says why nothing is kept for a restart, `failure` what ended the engine, where there is something to say.
     """
 
     running: bool
     ready: bool
     overdue: float
+    silent: float = 0.0
+    store: str | None = None
     failure: str | None = None
+
+    @property
+    def ailment(self) -> str | None:
+        """Why rules are not judged in time; None where they are. A new process may help."""
+        if not self.running:
+            return "it does not run" + (f": {self.failure}" if self.failure else "")
+        if self.silent >= HANGING:
+            return f"the event loop has not come round for {self.silent:.0f} s"
+        if self.overdue >= HANGING:
+            return f"a rule has been due for {self.overdue:.0f} s and is not judged"
+        return None
+
+    @property
+    def impediment(self) -> str | None:
+        """Why it cannot be relied on, now; None where it can."""
+        if self.ailment is not None:
+            return self.ailment
+        if not self.ready:
+            return "not every rule is judged: it has only begun, or is about to end"
+        return None if self.store is None else f"the store fails: {self.store}"

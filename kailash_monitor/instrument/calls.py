@@ -11,12 +11,15 @@
 Each of these decorates functions, coroutines, generators and asynchronous generators, or is the context of a `with`. What is
 decorated keeps its signature, its type and what it returns and raises. A coroutine's call ends with its result; that of a
 generator goes from its first step to its exhaustion, or to its closing. Where the metric has a label `outcome`, that is
-`ok`, `error`, or `cancelled` for what a CancelledError ended; a generator that is closed before its end is `ok`.
+`ok`, `error`, or `cancelled` for what a CancelledError ended; a generator that is closed before its end is `ok`, and so is
+a context within one.
 """
 
 import asyncio
 import functools
 import inspect
+import sys
+import types
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from types import TracebackType
 from typing import Any, Final, TypeAlias, TypeVar
@@ -27,6 +30,7 @@ from kailash_monitor.metrics.instruments import Counter, Distribution, Gauge
 __all__ = ["Measure", "count_exceptions", "counted", "in_progress", "timed"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 Begin: TypeAlias = Callable[[], float]
 End: TypeAlias = Callable[[float, "BaseException | None"], object]
@@ -39,37 +43,53 @@ _PER_SECOND: Final = {"seconds": 1.0, "milliseconds": 1e3, "microseconds": 1e6, 
 
 
 class Measure:
-    """Has something done when a call begins, and when it ends: a decorator, and a context made anew for each `with`."""
+    """Has something done when a call begins, and when it ends: a decorator, and the context of a `with`.
+
+    One may be the context of many blocks at once, in all tasks, threads and generators, and of blocks within each other; an
+    ExitStack takes one of its own.
+    """
 
     __slots__ = ("_begin", "_begun", "_end")
 
     def __init__(self, begin: Begin, end: End) -> None:
         self._begin = begin
         self._end = end
-        self._begun: list[float] = []  # of contexts within each other
+        self._begun: dict[tuple[int, int], float] = {}  # by the frame of the block, and its depth in that; each has its own
 
     def __call__(self, function: F) -> F:
         """Give `function`, measured at each call. What is wrapped by staticmethod or classmethod stays so."""
         if isinstance(function, staticmethod | classmethod):
             rewrapped: Any = type(function)(self(function.__func__))  # Any: of the type of F
             return rewrapped  # type: ignore[no-any-return]
-        if not callable(function):
-            raise TypeError(f"{function!r} cannot be called: put the decorator above a function")
+        if not callable(function) or isinstance(function, type):
+            raise TypeError(f"{function!r} is no function: put the decorator above a function, or a method")
         wrapped: F = functools.wraps(function)(_wrapper(function)(function, self._begin, self._end))  # type: ignore[assignment]  # what it is called with passes through
         return wrapped
 
     def __enter__(self) -> None:
-        self._begun.append(self._begin())
+        frame = id(sys._getframe(1))  # what enters a block leaves it, whichever thread or task it is in by then
+        self._begun[frame, self._depth(frame) + 1] = self._begin()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._end(self._begun.pop(), error)
+        frame = id(sys._getframe(1))
+        begun = self._begun.pop((frame, self._depth(frame)), None)
+        if begun is None:  # an ExitStack enters in one frame, and leaves in another
+            _, begun = self._begun.popitem()
+        self._end(begun, None if isinstance(error, GeneratorExit) else error)
+
+    def _depth(self, frame: int) -> int:
+        depth = 0
+        while (frame, depth + 1) in self._begun:
+            depth += 1
+        return depth
 
 
-def timed(timer: Distribution, **labels: object) -> Measure:
+def timed(timer: Distribution, /, **labels: object) -> Measure:
     """Have the duration of each call observed, in the unit of `timer` (a timer or a histogram of seconds, or parts of one).
 
     `labels` are the values of its labels, but for `outcome`. A MetricError where they are not, or it measures no time.
     """
+    _require("timed", timer, Distribution, "a timer or a histogram")
     per_second = _PER_SECOND.get(timer.metric.metadata.unit or "")
     if per_second is None:
         seen = f"the unit {timer.metric.metadata.unit!r}"
@@ -84,8 +104,9 @@ def timed(timer: Distribution, **labels: object) -> Measure:
     return Measure(now, end)
 
 
-def counted(counter: Counter, **labels: object) -> Measure:
+def counted(counter: Counter, /, **labels: object) -> Measure:
     """Have each call counted when it ends. `labels` are the values of the counter's labels, but for `outcome`."""
+    _require("counted", counter, Counter, "a counter")
     ok, failed, cancelled = (counter.labels(*values).inc for values in _by_outcome(counter, labels))
 
     def end(_: float, error: BaseException | None) -> None:
@@ -95,8 +116,9 @@ def counted(counter: Counter, **labels: object) -> Measure:
     return Measure(float, end)
 
 
-def in_progress(gauge: Gauge, **labels: object) -> Measure:
+def in_progress(gauge: Gauge, /, **labels: object) -> Measure:
     """Have the gauge say how many calls are under way. `labels` are the values of its labels."""
+    _require("in_progress", gauge, Gauge, "a gauge")
     add = gauge.labels(*_values(gauge, labels)).add
     add(0)  # it is there before the first call
 
@@ -111,12 +133,16 @@ def in_progress(gauge: Gauge, **labels: object) -> Measure:
 
 
 def count_exceptions(
-    counter: Counter, exceptions: type[BaseException] | tuple[type[BaseException], ...] = Exception, **labels: object
+    counter: Counter, /, exceptions: type[BaseException] | tuple[type[BaseException], ...] = Exception, **labels: object
 ) -> Measure:
     """Have each call counted that raises one of `exceptions`; they pass through.
 
     Where the counter has a label `exception`, that is the name of the type. `labels` are the values of its other labels.
     """
+    _require("count_exceptions", counter, Counter, "a counter")
+    if not _are_exceptions(exceptions):
+        expected = "it takes a type of exception, or a tuple of them"
+        raise MetricError("count_exceptions", seen=repr(exceptions), expected=expected)
     named = EXCEPTION in (counter.metric.label_names or ()) and EXCEPTION not in labels
 
     def values(kind: type[BaseException]) -> tuple[object, ...]:
@@ -130,11 +156,21 @@ def count_exceptions(
     return Measure(float, end)
 
 
+def _are_exceptions(given: object) -> bool:
+    kinds: tuple[object, ...] = given if isinstance(given, tuple) else (given,)
+    return all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds)
+
+
 def _by_outcome(metric: Counter | Distribution, labels: Mapping[str, object]) -> list[tuple[object, ...]]:
     """Give the label values of a call that ends well, badly, or cancelled."""
     if OUTCOME in (metric.metric.label_names or ()) and OUTCOME not in labels:
         return [_values(metric, labels, outcome=outcome) for outcome in ("ok", "error", "cancelled")]
     return [_values(metric, labels)] * 3
+
+
+def _require(where: str, given: object, kind: type, expected: str) -> None:
+    if not isinstance(given, kind):
+        raise MetricError(where, seen=repr(given), expected=f"it takes {expected}")
 
 
 def _values(metric: Counter | Distribution | Gauge, labels: Mapping[str, object], **more: object) -> tuple[object, ...]:
@@ -154,11 +190,14 @@ def _where(metric: Counter | Distribution | Gauge) -> str:
 
 
 def _wrapper(function: Callable[..., Any]) -> Callable[[Callable[..., Any], Begin, End], Callable[..., Any]]:  # Any: as F
-    if inspect.iscoroutinefunction(function):
+    called = (function, type(function).__call__)  # of an object with a call of its own, that is what there is to know
+    if any(map(inspect.iscoroutinefunction, called)):
         return _coroutine
-    if inspect.isasyncgenfunction(function):
+    if any(map(inspect.isasyncgenfunction, called)):
         return _async_generator
-    if inspect.isgeneratorfunction(function):
+    if inspect.isgeneratorfunction(function) and function.__code__.co_flags & inspect.CO_ITERABLE_COROUTINE:
+        return _generator_coroutine
+    if any(map(inspect.isgeneratorfunction, called)):
         return _generator
     return _plain
 
@@ -207,13 +246,19 @@ def _generator(
     return wrapper
 
 
+def _generator_coroutine(
+    function: Callable[..., Generator[Any, Any, Any]], begin: Begin, end: End
+) -> Callable[..., Awaitable[Any]]:
+    return types.coroutine(_generator(function, begin, end))
+
+
 def _async_generator(
     function: Callable[..., AsyncGenerator[Any, Any]], begin: Begin, end: End
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         begun, steps = begin(), function(*args, **kwargs)
         try:
-            value = await anext(steps)
+            value = await _first_of(steps)
             while True:  # as `yield from` does it, which there is not for these
                 try:
                     sent = yield value
@@ -231,3 +276,16 @@ def _async_generator(
             raise
 
     return wrapper
+
+
+def _first_of(steps: AsyncGenerator[T, Any]) -> Awaitable[T]:
+    """Take the first step of what the loop is not to know.
+
+    A loop that ends closes the generators that it knows, all at once: those within a wrapper would be closed twice.
+    """
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        return anext(steps)  # it is here that the hooks are taken
+    finally:
+        sys.set_asyncgen_hooks(*hooks)

@@ -2,6 +2,7 @@
 
 from kailash_monitor.metrics.callback_series import CallbackSeries
 from kailash_monitor.metrics.collector import MetricsCollector
+from kailash_monitor.metrics.health import health_check
 from kailash_monitor.metrics.instruments import Counter, Gauge, Histogram, Timer
 from kailash_monitor.metrics.metric import Metric, MetricPoint
 from kailash_monitor.metrics.performance import PerformanceMetrics
@@ -38,4 +39,5 @@ __all__ = [
     "get_performance_metrics",
     "get_security_metrics",
     "get_validation_metrics",
+    "health_check",
 ]

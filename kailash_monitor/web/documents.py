@@ -22,13 +22,16 @@ __all__ = [
 Document = dict[str, object]
 
 
-def health_document(health: Health, *, ok: bool) -> Document:
-    """Give whether the engine works; `ok` is what was asked for."""
+def health_document(health: Health, *, reason: str | None) -> Document:
+    """Give how the engine is; `reason` is what is wrong with what was asked for, None for nothing."""
     return {
-        "status": "ok" if ok else "failing",
+        "status": "ok" if reason is None else "failing",
+        "reason": reason,
         "running": health.running,
         "ready": health.ready,
         "overdue_seconds": round(health.overdue, 3),
+        "silent_seconds": round(health.silent, 3),
+        "store": health.store,
         "failure": health.failure,
     }
 

@@ -21,9 +21,6 @@ __all__ = ["Monitored", "Site"]
 
 _VARIES: Final = {"Vary": "Accept, Accept-Encoding"}
 
-OVERDUE: Final = 30.0
-"""A rule that is due for so long is not judged any more: the evaluation hangs."""
-
 _logger = logging.getLogger("kailash_monitor.web")
 
 
@@ -42,8 +39,9 @@ class Site:
     - `/metrics`: protobuf, OpenMetrics or the Prometheus text format, as the scraper asks, with gzip if it can read that.
       `/metrics/json`: the same as JSON (see `exposition.json_format`). `?name[]=…`, as often as you like: only the metrics
       that have one of these exported names. Who asks for the same at the same time shares one page.
-    - `/healthz`: 200 while rules are judged in time, else 503. `/readyz`: 200 once every rule was judged. Firing alerts
-      fail neither.
+    - `/healthz`: 200 while rules are judged in time, else 503, also where the manager's event loop hangs and another serves
+      this. `/readyz`: 200 once every rule was judged, and while what happens is kept in the store, where there is one. What
+      is wrong is the `reason`. Firing alerts fail neither.
     - `/api/alerts`, `/api/rules`, `/api/silences`, `/api/channels`: `{"at": …, "alerts": [alert, …]}` and so on, alerts as
       in a webhook. `/api/outbox`: what waits for a channel, under `waiting`. `/api/dead-letters`: what was given up, under
       `dead_letters`. `/api/alerts/<id>/explain`: why each channel was told of an alert or not.
@@ -130,11 +128,11 @@ class Site:
 
     async def _healthz(self, _: Request, __: str) -> Response:
         health = self._manager.health()
-        return _health(health, ok=health.running and health.overdue < OVERDUE)
+        return _health(health, health.ailment)
 
     async def _readyz(self, _: Request, __: str) -> Response:
         health = self._manager.health()
-        return _health(health, ok=health.ready)
+        return _health(health, health.impediment)
 
 
 def _not_allowed(methods: set[str]) -> Response:
@@ -142,5 +140,5 @@ def _not_allowed(methods: set[str]) -> Response:
     return Response.json({"error": f"only {allowed} here"}, status=405, headers={"Allow": allowed})
 
 
-def _health(health: Health, *, ok: bool) -> Response:
-    return Response.json(health_document(health, ok=ok), status=200 if ok else 503)
+def _health(health: Health, reason: str | None) -> Response:
+    return Response.json(health_document(health, reason=reason), status=200 if reason is None else 503)
