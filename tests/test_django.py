@@ -178,6 +178,22 @@ def test_requests_are_measured_to_the_end_of_what_is_streamed(tmp_path: Path) ->
     assert "kailash_http_requests_in_progress 0" in ended.stdout
 
 
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def test_the_example(tmp_path: Path) -> None:
+    port = free_port()
+    command = [sys.executable, str(EXAMPLES / "django_site.py"), "runserver", str(port), "--noreload"]
+    with started(command, port, tmp_path) as served:
+        assert ask(f"{served.url}/orders/7") == "order 7 taken"
+        with pytest.raises(OSError, match="500"):
+            ask(f"{served.url}/orders/13", patience=0.0)
+        until(lambda: '"orders_failing_http"' in ask(f"{served.url}/monitor/api/alerts"), 20)
+        assert 'route="/orders/<int:number>",status="500"} 1' in ask(f"{served.url}/monitor/metrics")
+        out = served.end()
+    assert "FIRING [error] Orders failing" in out
+
+
 # -- the settings
 
 
