@@ -8,7 +8,9 @@ import re
 import subprocess
 import sys
 import threading
+import types
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,17 @@ async def test_the_outcome_of_a_call_is_ok_error_or_cancelled(took: Timer, calls
     with pytest.raises(asyncio.CancelledError):
         await task
     assert by_outcome(took) == by_outcome(calls) == {"ok": 1, "error": 1, "cancelled": 1}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+async def test_what_ends_the_program_is_an_error_and_passes(took: Timer, error: type[BaseException]) -> None:
+    @timed(took)
+    def work() -> None:
+        raise error
+
+    with pytest.raises(error):
+        work()
+    assert by_outcome(took) == {"error": 1}
 
 
 async def test_a_plain_function_is_timed_and_its_exception_is_its_own(took: Timer, clock: VirtualClock) -> None:
@@ -193,6 +206,63 @@ async def test_an_asynchronous_generator_that_is_cancelled_ends_inside(took: Tim
     assert (seen, by_outcome(took)) == (["cancelled"], {"cancelled": 1})
 
 
+@pytest.mark.real_time
+def test_an_asynchronous_generator_that_is_left_open_is_closed_once_by_the_loop(
+    collector: MetricsCollector, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The loop closes every generator it knows, all at once: it is not to know the one within the wrapper."""
+    calls = collector.counter("calls", labels=("outcome",))
+    kept: list[AsyncIterator[int]] = []
+    closed: list[int] = []
+
+    @counted(calls)
+    async def steps() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            await asyncio.sleep(0.001)
+            closed.append(1)
+
+    async def leave_open() -> None:
+        kept.append(steps())
+        await anext(kept[-1])
+
+    asyncio.run(leave_open())
+    assert (closed, by_outcome(calls), caplog.messages) == ([1], {"ok": 1}, [])
+
+
+async def test_the_loops_hooks_stand_after_a_step_as_before(calls: Counter) -> None:
+    @counted(calls)
+    async def steps() -> AsyncIterator[int]:
+        yield 1
+
+    hooks = sys.get_asyncgen_hooks()
+    assert hooks.finalizer is not None
+    assert ([n async for n in steps()], sys.get_asyncgen_hooks()) == ([1], hooks)
+
+
+async def test_a_coroutine_of_the_old_kind_is_awaited_as_before(calls: Counter) -> None:
+    @counted(calls)
+    @types.coroutine
+    def pause() -> Generator[None, None, str]:
+        yield
+        return "paused"
+
+    assert await pause() == "paused"
+    assert by_outcome(calls) == {"ok": 1}
+
+
+async def test_an_object_whose_call_is_a_coroutine_is_timed_to_its_result(took: Timer) -> None:
+    class Work:
+        async def __call__(self) -> str:
+            await asyncio.sleep(1.5)
+            return "done"
+
+    work = timed(took)(Work())
+    assert inspect.iscoroutinefunction(work)
+    assert (await work(), took.metric.get_max("1m")) == ("done", 1500)
+
+
 async def test_a_context_is_measured_too_and_may_stand_within_itself(took: Timer) -> None:
     measure = timed(took)
     with measure:
@@ -203,6 +273,64 @@ async def test_a_context_is_measured_too_and_may_stand_within_itself(took: Timer
         raise ValueError("mine")
     assert by_outcome(took) == {"ok": 2, "error": 1}
     assert (took.metric.get_max("1m"), took.metric.get_percentile(50)) == (3000, pytest.approx(2000, rel=0.03))
+
+
+async def test_tasks_that_share_a_context_are_timed_each_for_itself(took: Timer) -> None:
+    measure = timed(took)
+
+    async def work(begins: float, takes: float) -> None:
+        await asyncio.sleep(begins)
+        with measure:
+            await asyncio.sleep(takes)
+
+    await asyncio.gather(work(0, 3), work(1, 1), work(1.5, 3))
+    assert took.metric.get_max("1m") == 3000
+
+
+async def test_generators_that_share_a_context_are_timed_each_for_itself_and_closing_them_is_ok(took: Timer) -> None:
+    measure = timed(took)
+
+    def steps() -> Iterator[int]:
+        with measure:
+            yield 1
+
+    first, second = steps(), steps()
+    next(first)
+    await asyncio.sleep(2)
+    next(second)
+    first.close()  # type: ignore[attr-defined]
+    second.close()  # type: ignore[attr-defined]
+    assert (by_outcome(took), took.metric.get_max("1m")) == ({"ok": 2}, 2000)
+
+
+async def test_a_context_of_two_threads_may_be_left_by_another_than_entered_it(took: Timer) -> None:
+    """A framework may take each step of a generator in whichever of its threads is free."""
+    measure = timed(took)
+
+    def steps() -> Iterator[int]:
+        with measure:
+            yield 1
+
+    given = [steps() for _ in range(8)]
+    for one in given:
+        thread = threading.Thread(target=next, args=(one,))
+        thread.start()
+        thread.join()
+    for one in given:
+        thread = threading.Thread(target=lambda one=one: list(one))
+        thread.start()
+        thread.join()
+    assert by_outcome(took) == {"ok": 8}
+
+
+async def test_a_context_is_measured_in_an_exit_stack_too(took: Timer) -> None:
+    measure = timed(took)
+    with ExitStack() as stack:
+        stack.enter_context(measure)
+        await asyncio.sleep(1)
+        stack.enter_context(measure)
+        await asyncio.sleep(2)
+    assert (by_outcome(took), took.metric.get_max("1m")) == ({"ok": 2}, 3000)
 
 
 async def test_calls_that_are_under_way_are_counted(collector: MetricsCollector) -> None:
@@ -257,6 +385,13 @@ async def test_it_is_timed_in_the_metrics_unit(collector: MetricsCollector, unit
         (lambda c: counted(c.counter("calls"), path="/x"), r"values for \('path',\)"),
         (lambda c: in_progress(c.gauge("busy", labels=("a", "b")), a=1), r"values for \('a',\)"),
         (lambda c: count_exceptions(c.counter("failed", labels=("job",))), r"values for \(\)"),
+        (lambda c: timed(c.gauge("busy", unit="seconds")), "timed: <Gauge busy .*a timer or a histogram"),
+        (lambda c: timed(lambda: None), "timed: <function .*a timer or a histogram"),
+        (lambda c: counted(c.gauge("busy")), "counted: <Gauge .*a counter"),
+        (lambda c: in_progress(c.counter("calls")), "in_progress: <Counter .*a gauge"),
+        (lambda c: count_exceptions(c.gauge("busy")), "count_exceptions: <Gauge .*a counter"),
+        (lambda c: count_exceptions(c.counter("failed"), "OSError"), "count_exceptions: 'OSError'.*type of exception"),
+        (lambda c: count_exceptions(c.counter("failed"), (OSError, int)), "count_exceptions: .*type of exception"),
     ],
 )
 def test_what_does_not_fit_is_said_where_it_is_written(wrong: Callable[[MetricsCollector], Measure], said: str) -> None:
@@ -264,9 +399,18 @@ def test_what_does_not_fit_is_said_where_it_is_written(wrong: Callable[[MetricsC
         wrong(MetricsCollector())
 
 
-def test_what_is_no_function_is_refused() -> None:
+@pytest.mark.parametrize("thing", [3, int, property(len)])
+def test_what_is_no_function_is_refused(thing: Callable[..., object]) -> None:
+    """Also a class, which would be none any more."""
     with pytest.raises(TypeError, match="above a function"):
-        counted(MetricsCollector().counter("calls"))(3)  # type: ignore[type-var]
+        counted(MetricsCollector().counter("calls"))(thing)
+
+
+def test_labels_may_be_called_as_what_the_decorators_take(collector: MetricsCollector) -> None:
+    timer = collector.timer("took", labels=("timer", "counter", "gauge", "metric"))
+    with timed(timer, timer="a", counter="b", gauge="c", metric="d"):
+        pass
+    assert timer.labels("a", "b", "c", "d").window(2e9, 1e9).count == 1
 
 
 COLLECTOR = MetricsCollector()
@@ -336,6 +480,37 @@ def test_threads_are_measured_each_for_itself() -> None:
     for thread in threads:
         thread.join()
     assert calls.metric.get_latest_value() == 4000
+
+
+async def test_fastapi_takes_decorated_handlers_and_dependencies(collector: MetricsCollector) -> None:
+    fastapi = pytest.importorskip("fastapi", reason="fastapi, from the extra 'fastapi', is not installed")
+    calls = collector.counter("calls", labels=("path",))
+
+    @counted(calls, path="dependency")
+    async def opened() -> AsyncIterator[int]:
+        yield 7
+
+    @counted(calls, path="/double")
+    async def double(number: int, more: int = fastapi.Depends(opened)) -> dict[str, int]:
+        return {"doubled": number * 2 + more}
+
+    app = fastapi.FastAPI()
+    app.get("/double/{number}")(double)
+    scope = {
+        "type": "http", "method": "GET", "path": "/double/4", "headers": [], "query_string": b"", "http_version": "1.1",
+        "scheme": "http", "root_path": "", "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 1),
+    }  # fmt: skip
+    told: list[dict[str, object]] = []
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request"}
+
+    async def send(message: dict[str, object]) -> None:
+        told.append(message)
+
+    await app(scope, receive, send)
+    assert (told[0]["status"], told[1]["body"]) == (200, b'{"doubled":15}')
+    assert {one.labels["path"]: one.total for one in calls.metric.series} == {"dependency": 1, "/double": 1}
 
 
 SAMPLE = Path(__file__).parent / "typed_calls.py"

@@ -67,7 +67,7 @@ class Measure:
         return wrapped
 
     def __enter__(self) -> None:
-        frame = id(sys._getframe(1))  # what enters a block leaves it, whichever thread or task it is in by then
+        frame = id(sys._getframe(1))  # it enters and leaves the block, in whichever thread or task it is by then
         self._begun[frame, self._depth(frame) + 1] = self._begin()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -195,8 +195,8 @@ def _wrapper(function: Callable[..., Any]) -> Callable[[Callable[..., Any], Begi
         return _coroutine
     if any(map(inspect.isasyncgenfunction, called)):
         return _async_generator
-    if inspect.isgeneratorfunction(function) and function.__code__.co_flags & inspect.CO_ITERABLE_COROUTINE:
-        return _generator_coroutine
+    if getattr(getattr(function, "__code__", None), "co_flags", 0) & inspect.CO_ITERABLE_COROUTINE:
+        return _generator_coroutine  # made by types.coroutine: only that may be awaited
     if any(map(inspect.isgeneratorfunction, called)):
         return _generator
     return _plain
