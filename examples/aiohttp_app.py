@@ -6,20 +6,21 @@ Ask it something:
 
     curl -X POST http://127.0.0.1:8001/jobs            # one more job waits; above three, "queue_long" fires into the log
     curl -X DELETE http://127.0.0.1:8001/jobs          # empties the queue: the alert is resolved
-    curl http://127.0.0.1:8001/monitor/metrics         # Prometheus text
+    curl http://127.0.0.1:8001/monitor/metrics         # Prometheus text: requests by method, route and status, and the rest
     curl http://127.0.0.1:8001/monitor/api/alerts      # what fires, as JSON
     curl http://127.0.0.1:8001/monitor/healthz         # whether rules are judged in time
+
+The manager runs from before the first request to after the last one: on Ctrl-C or SIGTERM it tells what it still has to.
 """
 
 import argparse
 import logging
-from collections.abc import AsyncIterator
 
 from aiohttp import web
 
 from kailash_monitor.alerts import AlertManager, AlertRule, AlertSeverity, LogNotificationChannel
+from kailash_monitor.integrations.aiohttp import monitor
 from kailash_monitor.metrics import MetricsRegistry
-from kailash_monitor.web import Site, aiohttp_app
 
 registry = MetricsRegistry()
 queue = registry.collector("jobs").gauge("queue_length", "Jobs that wait")
@@ -39,11 +40,6 @@ manager.add_rule(
 )
 
 
-async def monitoring(app: web.Application) -> AsyncIterator[None]:
-    async with manager:
-        yield
-
-
 async def add_job(request: web.Request) -> web.Response:
     queue.labels().add(1)
     return web.json_response({"waiting": queue.metric.get_latest_value()})
@@ -56,11 +52,9 @@ async def empty_queue(request: web.Request) -> web.Response:
 
 def make_app() -> web.Application:
     app = web.Application()
-    app.cleanup_ctx.append(monitoring)
     app.router.add_post("/jobs", add_job)
     app.router.add_delete("/jobs", empty_queue)
-    app.add_subapp("/monitor", aiohttp_app(Site(manager)))
-    return app
+    return monitor(app, manager)
 
 
 if __name__ == "__main__":

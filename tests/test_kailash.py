@@ -1,6 +1,7 @@
 """Workflows of kailash show in the collectors for validation, security and performance, and fire rules."""
 
 import asyncio
+import contextvars
 import gc
 import importlib.util
 import logging
@@ -321,6 +322,26 @@ def test_threads_do_not_mix_up_their_validations(shelf: MetricsRegistry, attache
 def test_a_validation_whose_beginning_was_not_heard_counts(shelf: MetricsRegistry, attached: Attached) -> None:
     get_metrics_collector().end_validation("unheard", "Node", success=False)
     assert total(shelf, "validation", "validation_failure") == 1
+
+
+def test_a_hit_outside_of_a_validation_is_none(shelf: MetricsRegistry, attached: Attached) -> None:
+    contextvars.Context().run(get_metrics_collector().record_cache_hit, "Node")
+    assert total(shelf, "validation", "validation_cache_hits") == 0
+
+
+def test_a_call_of_another_shape_is_passed_on(runtime: Any, shelf: MetricsRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As another version may have it: its caller sees nothing of us."""
+    said: list[str] = []
+    shelf.observer = lambda _, text: said.append(text)
+    source = get_metrics_collector()
+    theirs: Any = lambda event: f"ended {event}"  # noqa: E731
+    monkeypatch.setattr(source, "end_validation", theirs)
+    one = attach(runtime, shelf)
+    answers = [source.end_validation("n") for _ in range(2)]
+    one.detach()
+    assert source.end_validation is theirs
+    assert answers == ["ended n", "ended n"]
+    assert len(said) == 1
 
 
 def test_an_event_that_is_not_understood_breaks_nothing_and_is_told_once(runtime: Any) -> None:

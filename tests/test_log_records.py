@@ -1,11 +1,12 @@
 """Log records are counted by logger and level."""
 
 import logging
+import threading
 from collections.abc import Iterator
 
 import pytest
 
-from kailash_monitor.alerts import AlertRule
+from kailash_monitor.alerts import AlertManager, AlertRule
 from kailash_monitor.instrument.log_records import LogMetricsHandler
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.testing import Simulator
@@ -73,6 +74,36 @@ def test_loggers_without_end_stay_bounded_and_levels_are_kept_apart(
     assert records is not None
     assert len(records.series) <= 12
     assert records.get_latest_value() == 1000
+
+
+@pytest.mark.real_time
+async def test_what_this_project_logs_is_counted_as_well_and_once() -> None:
+    """Also what it says of the handler's own metric, which is written while a record is counted."""
+    ours = logging.getLogger("kailash_monitor")
+    registry = MetricsRegistry()
+    handler = LogMetricsHandler(registry, depth=9)
+    registry.collector("log").max_series = 2
+    ours.addHandler(handler)
+    try:
+        async with AlertManager(registry):
+            for number in range(10):
+                handler.handle(logging.makeLogRecord({"name": f"n{number}", "levelname": "ERROR", "levelno": logging.ERROR}))
+    finally:
+        ours.removeHandler(handler)
+    records = registry.collector("log").get_metric("records")
+    assert records is not None
+    assert records.get_latest_value() == 11
+
+
+def test_records_of_all_threads_are_counted(registry: MetricsRegistry) -> None:
+    handler = LogMetricsHandler(registry)
+    record = logging.makeLogRecord({"name": "shop", "levelname": "ERROR", "levelno": logging.ERROR})
+    threads = [threading.Thread(target=lambda: [handler.handle(record) for _ in range(2000)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert counted(registry) == {("shop", "ERROR"): 8000}
 
 
 def test_a_rule_judges_them() -> None:

@@ -1,21 +1,35 @@
 """prometheus_client and this project know of each other's metrics."""
 
+import asyncio
 import importlib.util
+import urllib.request
+from collections.abc import Iterable
 
 import pytest
 
 if importlib.util.find_spec("prometheus_client") is None:
     pytest.skip("prometheus_client, from the extra 'prometheus', is not installed", allow_module_level=True)
 
-from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, Summary, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Enum,
+    Gauge,
+    Histogram,
+    Summary,
+    generate_latest,
+    start_http_server,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
+from prometheus_client.registry import Collector
 
-from kailash_monitor.alerts import AlertRule
-from kailash_monitor.errors import ConfigurationError
+from kailash_monitor.alerts import AlertManager, AlertRule
+from kailash_monitor.errors import ConfigurationError, MetricError
 from kailash_monitor.integrations.prometheus_client import PrometheusSource, register
-from kailash_monitor.metrics import MetricsRegistry
+from kailash_monitor.metrics import MetricsCollector, MetricsRegistry
 from kailash_monitor.testing import Simulator, VirtualClock
 
 HOSTILE = 'a "quoted"\nline \\ and ü{}='
@@ -33,7 +47,9 @@ def source(theirs: CollectorRegistry, registry: MetricsRegistry, clock: VirtualC
     return source
 
 
-def test_counters_count_from_the_first_sample_on(theirs: CollectorRegistry, source: PrometheusSource) -> None:
+def test_what_a_counter_had_before_it_was_first_seen_does_not_count_and_later_series_count_from_zero(
+    theirs: CollectorRegistry, source: PrometheusSource
+) -> None:
     jobs = Counter("jobs", "Jobs", ["kind"], registry=theirs)
     jobs.labels("mail").inc(5)
     source.sample()
@@ -44,20 +60,80 @@ def test_counters_count_from_the_first_sample_on(theirs: CollectorRegistry, sour
     source.sample()
     metric = source.collector.get_metric("jobs")
     assert metric is not None
-    assert {one.labels["kind"]: one.total for one in metric.series} == {"mail": 2, HOSTILE: 4}
+    assert {one.labels["kind"]: one.total for one in metric.series} == {"mail": 2, HOSTILE: 7}
 
 
-def test_a_total_that_falls_begins_anew(theirs: CollectorRegistry, source: PrometheusSource) -> None:
+def test_a_total_that_falls_has_begun_anew(theirs: CollectorRegistry, source: PrometheusSource) -> None:
     jobs = Counter("jobs", "Jobs", registry=theirs)
     jobs.inc(5)
     source.sample()
     jobs.reset()
-    source.sample()
     jobs.inc(2)
+    source.sample()
+    jobs.inc(1)
     source.sample()
     metric = source.collector.get_metric("jobs")
     assert metric is not None
-    assert metric.get_increase("1m") == 2
+    assert metric.get_increase("1m") == 3
+
+
+class Remote(Collector):
+    """What another program says of itself, as long as it can be reached."""
+
+    def __init__(self, *families: Metric) -> None:
+        self.families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self.families
+
+
+def test_a_metric_that_is_missing_for_a_while_is_not_counted_again(
+    theirs: CollectorRegistry, source: PrometheusSource
+) -> None:
+    remote = Remote(CounterMetricFamily("jobs", "Jobs", value=1000))
+    theirs.register(remote)
+    source.sample()
+    remote.families = ()
+    source.sample()
+    remote.families = (CounterMetricFamily("jobs", "Jobs", value=1003),)
+    source.sample()
+    metric = source.collector.get_metric("jobs")
+    assert metric is not None
+    assert metric.get_latest_value() == 3
+
+
+def test_a_series_that_is_taken_away_there_is_taken_away_here(theirs: CollectorRegistry, source: PrometheusSource) -> None:
+    queue, jobs = Gauge("queue", "Waiting", ["name"], registry=theirs), Counter("jobs", "Jobs", ["name"], registry=theirs)
+    for name in ("mail", "print"):
+        queue.labels(name).set(7)
+        jobs.labels(name).inc()
+    source.sample()
+    queue.remove("mail")
+    jobs.remove("mail")
+    source.sample()
+    for name in ("queue", "jobs"):
+        metric = source.collector.get_metric(name)
+        assert metric is not None
+        assert [one.labels["name"] for one in metric.series] == ["print"]
+
+
+def test_what_cannot_be_had_here_keeps_nothing_else_away(theirs: CollectorRegistry, source: PrometheusSource) -> None:
+    theirs.register(Remote(GaugeMetricFamily("jobs", "A gauge", value=1), CounterMetricFamily("jobs", "A counter", value=1)))
+    Gauge("queue", "Waiting", registry=theirs).set(7)
+    with pytest.raises(MetricError, match="jobs"):
+        source.sample()
+    queue = source.collector.get_metric("queue")
+    assert queue is not None
+    assert queue.get_latest_value() == 7
+
+
+def test_the_times_at_which_metrics_were_made_are_none_to_judge(theirs: CollectorRegistry, source: PrometheusSource) -> None:
+    Counter("jobs", "Jobs", registry=theirs)
+    Histogram("took", "Duration", registry=theirs)
+    Summary("waited", "Waiting", registry=theirs)
+    Gauge("users_created", "A gauge by that name", registry=theirs).set(3)
+    source.sample()
+    assert [name for name in source.collector.get_all_metrics() if "created" in name] == ["users_created"]
 
 
 def test_gauges_and_what_has_states_are_gauges(theirs: CollectorRegistry, source: PrometheusSource) -> None:
@@ -85,7 +161,6 @@ def test_a_histogram_is_its_count_its_sum_and_its_buckets(theirs: CollectorRegis
     assert buckets is not None
     assert (count.get_increase("1m"), total.get_increase("1m")) == (3, 5.55)
     assert {one.labels["le"]: one.total for one in buckets.series} == {"0.1": 1, "1.0": 2, "+Inf": 3}
-    assert source.collector.get_metric("took_created") is None
     assert source.collector.get_metric("waited_count").get_increase("1m") == 3  # type: ignore[union-attr]
 
 
@@ -101,31 +176,89 @@ def test_a_rule_judges_their_metrics(theirs: CollectorRegistry) -> None:
     assert [alert.id for alert in sim.manager.get_active_alerts()] == ["failing_prometheus"]
 
 
-def test_our_metrics_stand_on_their_pages_as_on_ours(registry: MetricsRegistry, theirs: CollectorRegistry) -> None:
+@pytest.mark.real_time
+async def test_an_alert_ends_with_the_series_that_is_taken_away_there(theirs: CollectorRegistry) -> None:
+    queue = Gauge("queue", "Waiting", ["name"], registry=theirs)
+    queue.labels("mail").set(7)
+    manager = AlertManager(MetricsRegistry())
+    manager.add_source(PrometheusSource(theirs, every=0.02))
+    manager.add_rule(AlertRule("long", "Long", "error", "queue", "> 3", group_by=["name"], evaluation_interval=0.02))
+    async with manager, asyncio.timeout(5):
+        while not manager.get_active_alerts():
+            await asyncio.sleep(0.01)
+        queue.remove("mail")
+        while manager.get_active_alerts():
+            await asyncio.sleep(0.01)
+
+
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+def samples(families: Iterable[Metric]) -> Samples:
+    return {(one.name, tuple(sorted(one.labels.items()))): one.value for family in families for one in family.samples}
+
+
+@pytest.fixture
+def shop(registry: MetricsRegistry) -> MetricsCollector:
+    """A collector with a metric of every type."""
     shop = registry.collector("shop")
     shop.counter("orders", "Orders", labels=("customer",)).inc(HOSTILE, by=3)
-    shop.gauge("queue", "Waiting").set(-1.5)
-    took = shop.timer("took", "Duration", labels=("page",), buckets=(100, 500))
+    shop.counter("sent", "Sent", unit="ms").inc(by=1500)
+    shop.gauge("queue", 'Waiting, "as they say"\nand \\').set(-1.5)
+    shop.gauge("unset", "Nobody knows")
+    took = shop.timer("took", "Duration", labels=("page",), buckets=(100, 500, 2_000_000_000))
     for value in (50.0, 120.0, 900.0):
         took.observe("/x", value)
+    shop.histogram("balance", "Below zero, too", buckets=(-10, 0, 10)).observe(-3)
+    return shop
+
+
+def test_our_metrics_stand_on_their_pages_as_on_ours(
+    registry: MetricsRegistry, theirs: CollectorRegistry, shop: MetricsCollector
+) -> None:
+    """Their server is asked, in both formats, and their parsers read the answers."""
     register(registry, theirs)
     Counter("other", "Another's", registry=theirs).inc()
-
-    def samples(page: str, parser: object) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-        families = parser(page)  # type: ignore[operator]
-        return {
-            (s.name, tuple(sorted(s.labels.items()))): s.value
-            for family in families
-            for s in family.samples
-            if not s.name.endswith("_created")
-        }
-
-    ours = samples(registry.export_metrics("openmetrics"), parse_openmetrics)
-    shown = samples(generate_openmetrics(theirs).decode(), parse_openmetrics)
+    server, thread = start_http_server(0, "127.0.0.1", theirs)
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/metrics"
+        with urllib.request.urlopen(url) as answer:
+            text = answer.read().decode()
+        wanted = urllib.request.Request(url, headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+        with urllib.request.urlopen(wanted) as answer:
+            openmetrics = answer.read().decode()
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    ours, shown = samples(parse_openmetrics(registry.export_metrics("openmetrics"))), samples(parse_openmetrics(openmetrics))
     assert ours.items() <= shown.items()
-    assert shown.keys() - ours.keys() == {("other_total", ())}
-    text = samples(generate_latest(theirs).decode(), parse)
-    assert samples(registry.export_metrics("prometheus"), parse).items() <= text.items()
+    assert {name for name, _ in shown.keys() - ours.keys()} == {"other_total", "other_created"}
+    assert ours.items() <= samples(parse(text)).items()
+    for line in registry.export_metrics("openmetrics").splitlines():
+        if line.startswith(("# TYPE", "# UNIT", "# HELP")):
+            assert line in openmetrics.splitlines()
+
+
+def test_exemplars_are_shown_whatever_is_in_them(registry: MetricsRegistry, theirs: CollectorRegistry) -> None:
+    """With quotes in them, their own parser would refuse our page."""
+    shop = registry.collector("shop")
+    shop.counter("orders", "Orders").inc(exemplar={"trace_id": 'a "quoted"'})
+    shop.timer("took", "Duration", buckets=(100,)).observe(250.0, exemplar={"trace_id": "abc"})
+    register(registry, theirs)
+    page = generate_openmetrics(theirs).decode()
+    assert 'kailash_shop_orders_total 1.0 # {trace_id="a \\"quoted\\""} 1.0 ' in page
+    assert 'kailash_shop_took_seconds_bucket{le="+Inf"} 1.0 # {trace_id="abc"} 0.25 ' in page
+
+
+def test_what_is_ours_there_does_not_come_back(registry: MetricsRegistry, theirs: CollectorRegistry) -> None:
+    """Otherwise each sample would make metrics of those that the last one made."""
+    registry.collector("shop").counter("orders").inc()
+    register(registry, theirs)
+    source = PrometheusSource(theirs, clock=registry.clock)
+    registry.register_collector(source.name, source.collector)
+    source.sample()
+    assert source.collector.get_all_metrics() == {}
 
 
 def test_a_name_that_is_taken_there_is_refused(registry: MetricsRegistry, theirs: CollectorRegistry) -> None:

@@ -27,6 +27,7 @@ from kailash_monitor.metrics import (
     ValidationMetrics,
     get_metrics_registry,
 )
+from kailash_monitor.threads import guarded
 
 __all__ = ["Attached", "attach", "violation_type"]
 
@@ -50,7 +51,7 @@ _HEARD: Final = ("start_validation", "end_validation", "record_cache_hit", "reco
 _TAP: Final = "_kailash_monitor"
 """Where at kailash's collector stands who listens to it."""
 
-_lock: Final = threading.Lock()
+_lock: Final = guarded(threading.Lock())
 
 
 class Attached:
@@ -86,9 +87,10 @@ def attach(runtime: Any, registry: MetricsRegistry | None = None) -> Attached:  
     source = _source()
     if not callable(getattr(runtime, "on_node_complete", None)):
         raise _unfit(f"a {type(runtime).__name__} without on_node_complete")
+    recorder = _Recorder(registry)
     with _lock:
         tap: _Tap = vars(source).get(_TAP) or _Tap(source)
-        tap.enter(runtime, registry)
+        tap.enter(runtime, recorder)
     return Attached(tap, runtime, registry)
 
 
@@ -126,21 +128,21 @@ class _Hold:
 class _Tap:
     """Listens to kailash's collector while somebody is attached.
 
-    Mutable, under the module's lock: who holds what, and which methods are replaced. `_recorders` is replaced whole, so that
-    workflows read it without the lock.
+    Mutable, under the module's lock: who holds what, which methods are replaced, and what stood there before. `_recorders`
+    is replaced whole, so that workflows read it without the lock.
     """
 
     def __init__(self, source: Any) -> None:  # Any: kailash's ValidationMetricsCollector
         self._source: Final = source
         self._held: Final[WeakKeyDictionary[object, dict[MetricsRegistry, _Hold]]] = WeakKeyDictionary()
         self._replaced: Final[dict[str, Callable[..., object]]] = {}
+        self._before: Final[dict[str, Callable[..., object] | None]] = {}
         self._recorders: tuple[_Recorder, ...] = ()
 
-    def enter(self, runtime: Any, registry: MetricsRegistry) -> None:  # Any: as in `attach`
-        held = self._held.get(runtime, {})
+    def enter(self, runtime: Any, recorder: "_Recorder") -> None:  # Any: as in `attach`
+        held, registry = self._held.get(runtime, {}), recorder.registry
         if registry not in held:
-            known = (recorder for recorder in self._recorders if recorder.registry is registry)
-            recorder = next(known, None) or _Recorder(registry)
+            recorder = next((known for known in self._recorders if known.registry is registry), recorder)
             held[registry] = _Hold(recorder, runtime.on_node_complete(recorder.completed))
         held[registry].asked += 1
         self._held[runtime] = held
@@ -171,6 +173,7 @@ class _Tap:
         setattr(self._source, _TAP, self)
         for name, hear in hearers.items():
             if name not in self._replaced:
+                self._before[name] = vars(self._source).get(name)
                 self._replaced[name] = self._followed(getattr(self._source, name), hear)
                 setattr(self._source, name, self._replaced[name])
 
@@ -180,6 +183,8 @@ class _Tap:
             if vars(self._source).get(name) is ours:
                 delattr(self._source, name)
                 del self._replaced[name]
+                if before := self._before.pop(name):  # somebody else's, on this object as well
+                    setattr(self._source, name, before)
         if not self._replaced:
             delattr(self._source, _TAP)
 
