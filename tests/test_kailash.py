@@ -333,7 +333,7 @@ def test_a_call_of_another_shape_is_passed_on(runtime: Any, shelf: MetricsRegist
     """As another version may have it: its caller sees nothing of us."""
     said: list[str] = []
     shelf.observer = lambda _, text: said.append(text)
-    source = get_metrics_collector()
+    source: Any = get_metrics_collector()
     theirs: Any = lambda event: f"ended {event}"  # noqa: E731
     monkeypatch.setattr(source, "end_validation", theirs)
     one = attach(runtime, shelf)
