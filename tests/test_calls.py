@@ -530,3 +530,7 @@ def test_type_checkers_see_signatures_as_they_were(checker: str, arguments: list
     )  # fmt: skip
     found = {int(n) for n in re.findall(r"typed_calls\.py:(\d+)(?::\d+)?(?: -)?:? error", said.stdout)}
     assert sorted(found) == EXPECTED, said.stdout + said.stderr
+
+
+def test_a_context_that_is_left_without_being_entered_raises_nothing() -> None:
+    timed(MetricsCollector().timer("took")).__exit__(None, None, None)

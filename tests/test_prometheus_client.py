@@ -3,7 +3,7 @@
 import asyncio
 import importlib.util
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import pytest
 
@@ -272,3 +272,46 @@ def test_it_can_be_taken_away_again(registry: MetricsRegistry, theirs: Collector
     registry.collector("shop").counter("orders").inc()
     theirs.unregister(register(registry, theirs))
     assert generate_latest(theirs) == b""
+
+
+def test_a_metric_that_several_collectors_give_is_one(theirs: CollectorRegistry, source: PrometheusSource) -> None:
+    class Part:
+        def __init__(self, name: str, total: float) -> None:
+            self.name, self.total = name, total
+
+        def collect(self) -> Iterator[CounterMetricFamily]:
+            family = CounterMetricFamily("job", "Jobs", labels=["q"])
+            family.add_metric([self.name], self.total)
+            yield family
+
+    for name, total in (("a", 100.0), ("b", 1000.0)):
+        theirs.register(Part(name, total))  # type: ignore[arg-type]  # it collects
+    for _ in range(4):
+        source.sample()
+    metric = source.collector.get_metric("job")
+    assert metric is not None
+    assert {one.labels["q"]: one.total for one in metric.series} == {"a": 0, "b": 0}
+
+
+def test_a_total_that_is_not_finite_is_not_known_and_no_reset(theirs: CollectorRegistry, source: PrometheusSource) -> None:
+    totals = iter((5.0, float("nan"), 10.0, float("inf"), 12.0))
+
+    class Odd:
+        def collect(self) -> Iterator[CounterMetricFamily]:
+            yield CounterMetricFamily("odd", "Odd", value=next(totals))
+
+    theirs.register(Odd())  # type: ignore[arg-type]  # it collects
+    while True:
+        try:
+            source.sample()
+        except (StopIteration, RuntimeError):
+            break
+    metric = source.collector.get_metric("odd")
+    assert metric is not None
+    assert metric.get_latest_value() == 7
+
+
+def test_our_registry_is_registered_once(registry: MetricsRegistry, theirs: CollectorRegistry) -> None:
+    register(registry, theirs)
+    with pytest.raises(ConfigurationError, match="a second time"):
+        register(registry, theirs)

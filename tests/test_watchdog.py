@@ -244,6 +244,104 @@ async def test_how_long_it_was_held_up_is_measured() -> None:
         assert 0.5 < (stalls.get_max("1m") or 0) < 2
 
 
+async def test_a_plain_function_that_gives_a_coroutine_has_it_awaited_on_the_programs_loop() -> None:
+    loops: list[object] = []
+
+    async def real() -> bool:
+        loops.append(asyncio.get_running_loop())
+        return True
+
+    class Pager(NotificationChannel):
+        def send_notification(self, alert: Alert, context: Mapping[str, object]) -> Any:  # type: ignore[override]
+            return real()
+
+    manager = manager_of(Pager())
+    async with manager:
+        await asyncio.sleep(0.1)
+        await hold_up(0.9)
+        assert loops == []
+        await until(lambda: manager.deliveries())
+    assert loops == [asyncio.get_running_loop()]
+    assert [one.outcome for one in manager.deliveries()] == ["delivered"]
+
+
+async def test_a_channel_made_from_one_of_ours_is_not_used_elsewhere_unless_it_says_so() -> None:
+    loops: list[object] = []
+
+    class Mine(WebhookNotificationChannel):
+        async def send_notification(self, alert: Alert, context: Mapping[str, object]) -> bool:
+            loops.append(asyncio.get_running_loop())
+            return True
+
+        deliver = None  # type: ignore[assignment]  # it answers True and False
+
+    async with manager_of(Mine("http://127.0.0.1:9/hook")):
+        await asyncio.sleep(0.1)
+        await hold_up(0.9)
+        assert loops == []
+
+
+async def test_a_failing_channel_and_a_log_that_hangs_hold_up_no_other() -> None:
+    class Stuck(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            time.sleep(1.5)
+
+    heard: list[str] = []
+
+    def failing(alert: Alert, context: Mapping[str, object]) -> bool:
+        return False
+
+    def good(alert: Alert, context: Mapping[str, object]) -> None:
+        heard.append(alert.rule_name)
+
+    logger, stuck, before = logging.getLogger("kailash_monitor.engine"), Stuck(), set(threading.enumerate())
+    manager = manager_of(failing, good)
+    async with manager:
+        await asyncio.sleep(0.1)
+        logger.addHandler(stuck)
+        try:
+            logger.warning("anything")
+            assert heard == ["event_loop_stalled"]
+            assert manager.core.lock.acquire(timeout=0.2)
+            manager.core.lock.release()
+        finally:
+            logger.removeHandler(stuck)
+    await until(lambda: not ours_beside(before))
+
+
+async def test_a_stall_goes_on_though_telling_of_it_took_long(caplog: pytest.LogCaptureFixture) -> None:
+    registry = MetricsRegistry()
+    manager = manager_of(registry=registry)
+    async with manager:
+        await asyncio.sleep(0.1)
+        with manager.core.lock:
+            await hold_up(1.6)
+        await until(lambda: "comes round again" in caplog.text)
+        assert caplog.text.count("comes round again") == 1
+        stalls = registry.self_metrics.get_metric("loop_stall_duration")
+        assert stalls is not None
+        assert (stalls.get_max("1m") or 0) > 1.2
+
+
+def test_a_loop_that_nobody_runs_is_no_stall() -> None:
+    told: list[str] = []
+    manager = manager_of(lambda alert, _: told.append(alert.rule_name))
+    before = set(threading.enumerate())
+
+    async def begin() -> None:
+        manager.start()
+        await asyncio.sleep(0.1)
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(begin())
+    time.sleep(0.8)
+    loop.run_until_complete(asyncio.sleep(0.05))
+    loop.close()
+    time.sleep(0.8)
+    assert told == []
+    assert [name for name in ours_beside(before) if "watchdog" in name or "teller" in name] == []
+
+
 PROGRAM = """
     import asyncio, sys, time
     from kailash_monitor.alerts import AlertManager, WebhookNotificationChannel

@@ -313,12 +313,11 @@ class Archivist:
     async def _committed(self, committing: asyncio.Future[None]) -> None:
         committing.add_done_callback(_heed)
         self._committing = committing
-        try:
-            async with asyncio.timeout(None if self._failing else self._patience):
-                await asyncio.shield(committing)
-        except TimeoutError:
+        await asyncio.wait([committing], timeout=None if self._failing else self._patience)
+        if not committing.done():  # looked at anew: while the loop was held up, it may have answered in time
             seen = f"it has not answered for {self._patience:g} s"
-            raise StoreError("the store", seen=seen, remedy="look after its disk") from None
+            raise StoreError("the store", seen=seen, remedy="look after its disk")
+        committing.result()
 
     def _release(self, upto: float) -> None:
         """Let those go on who wait for what is written by now."""

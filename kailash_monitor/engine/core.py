@@ -162,8 +162,8 @@ class Core:
     def work(self) -> Iterator[None]:
         """Do what is due, in steps of a few milliseconds at most: telling first, then what was asked for, then rules."""
         self._watch_time(self._clock.now())
-        if self.outbox.due <= self._clock.now():
-            with self.lock:
+        with self.lock:
+            if self.outbox.due <= self._clock.now():
                 self._watch_channels(self._clock.now())
         if self._clock.now() >= self._orphans_at:  # also where no rule is left, or but slow ones
             yield from self._end_orphans(self._clock.now())

@@ -4,6 +4,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 from kailash_monitor.channels import NotificationChannel
@@ -57,8 +58,11 @@ class Courier:
         send: Send,
         threads: DaemonCalls,
         kept: Callable[[], Awaitable[None]],
-    ) -> None:
-        """Make the attempt, once its beginning is `kept`. Cancelled in between, the channel may have heard it."""
+    ) -> Callable[[], None]:
+        """Make the attempt, once its beginning is `kept`; gives what says in the log what came of it.
+
+        Cancelled in between, the channel may have heard it.
+        """
         outcome: Outcome | None = None
         try:
             await kept()
@@ -68,9 +72,11 @@ class Courier:
                 self._interrupt(send)
         assert outcome is not None  # else what ended the attempt has passed through
         with self._core.lock:
-            del self._under_way[id(send)]
+            if self._under_way.pop(id(send), None) is None:  # it was taken for dropped
+                return _nothing
             verdict = self._core.outbox.settle(send, outcome, self._clock.now())
             self._note(name, send.message, verdict)
+        return partial(_say, name, send.message, verdict)
 
     def interrupt_all(self) -> None:
         """Take note that what is under way was dropped, with the loop that it was on."""
@@ -84,10 +90,8 @@ class Courier:
                 self._core.outbox.interrupt(send, self._clock.now())
 
     def _note(self, channel: str, message: Message, verdict: Verdict) -> None:
-        """Keep the attempt to be shown; log the first failure and the last."""
+        """Keep the attempt to be shown, and count it."""
         at = datetime.fromtimestamp(self._clock.wall(), UTC)
-        tried, alert = message.attempts + 1, message.notice.alert
-        what = (channel, message.notice.kind.value, one_line(alert.id))
         own = self._core.registry.self_metrics
         match verdict:
             case Done():
@@ -96,13 +100,26 @@ class Courier:
             case TryAgain(why=why):
                 outcome = "retry"
                 own.attempts_failed.inc(channel)
-                if tried == 1:
-                    _logger.warning("channel %r could not take %s of %s: %s; trying again", *what, one_line(why))
             case GivenUp(why=why):
                 outcome = "given up"
                 own.attempts_failed.inc(channel)
                 own.given_up.inc(channel)
-                _logger.error("channel %r was not told %s of %s: %s", *what, one_line(why))
         self.deliveries.append(
-            Delivery(at=at, channel=channel, notice=message.notice, outcome=outcome, attempt=tried, why=why)
+            Delivery(at=at, channel=channel, notice=message.notice, outcome=outcome, attempt=message.attempts + 1, why=why)
         )
+
+
+def _say(channel: str, message: Message, verdict: Verdict) -> None:
+    """Log the first failure and the last; not under the lock, which a log that hangs would hold as well."""
+    what = (channel, message.notice.kind.value, one_line(message.notice.alert.id))
+    match verdict:
+        case TryAgain(why=why) if message.attempts == 0:
+            _logger.warning("channel %r could not take %s of %s: %s; trying again", *what, one_line(why))
+        case GivenUp(why=why):
+            _logger.error("channel %r was not told %s of %s: %s", *what, one_line(why))
+        case _:
+            pass
+
+
+def _nothing() -> None:
+    """Say nothing."""

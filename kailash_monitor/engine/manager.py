@@ -363,6 +363,8 @@ class AlertManager:
         try:
             await self._work(run)
         finally:
+            if self._watchdog is not None:
+                await self._watchdog.end()
             await self._archivist.close()
 
     async def _open(self, run: Run) -> bool:
@@ -403,8 +405,6 @@ class AlertManager:
             await self._postman.drain(self._stop_timeout if run.drain is None else run.drain)
             postman.cancel()
             await asyncio.wait([postman])
-            if self._watchdog is not None:
-                await self._watchdog.end()
             writing.cancel()
 
     async def _kept(self) -> None:

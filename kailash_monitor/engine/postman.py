@@ -101,7 +101,8 @@ class Postman:
                     await a_round.bell.wait(self._courier.next_in(a_round.name))
 
     async def _deliver(self, a_round: _Round, send: Send) -> None:
-        await self._courier.deliver(a_round.name, a_round.channel, send, a_round.threads, self._archivist.kept)
+        say = await self._courier.deliver(a_round.name, a_round.channel, send, a_round.threads, self._archivist.kept)
+        say()
         self.settled()
 
     def settled(self) -> None:

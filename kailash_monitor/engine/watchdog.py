@@ -4,10 +4,12 @@ import asyncio
 import inspect
 import logging
 import math
+import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -25,6 +27,7 @@ from kailash_monitor.engine.postman import Postman
 from kailash_monitor.engine.task_group import TaskGroup
 from kailash_monitor.engine.wakeup import call_on
 from kailash_monitor.instrument.stall import Stall, StallDetector
+from kailash_monitor.model.alert import Alert
 from kailash_monitor.model.labels import NO_LABELS
 
 __all__ = ["Watchdog"]
@@ -48,8 +51,8 @@ class Watchdog:
     be used there (`any_loop`, and those that are plain functions). The others, the log among them, hear of it when the
     loop comes round, since it is the same incident still.
 
-    `run` and `end` belong to one loop at a time. Mutable, by the detector's thread: where the loop was held up last, and
-    who tells of it.
+    `run` and `end` belong to one loop at a time. Mutable, under the core's lock: what is watched, where it was held up last,
+    and who tells of it.
     """
 
     def __init__(
@@ -66,38 +69,46 @@ class Watchdog:
         )
         self._where = ""
         self._known = -math.inf  # when the stall began that was said last
+        self._watch: _Watch | None = None
         self._tellers: list[_Teller] = []
 
     async def run(self) -> None:
         """Watch the running loop until cancelled."""
-        loop = asyncio.get_running_loop()
+        watch = self._watch = _Watch(asyncio.get_running_loop())
         try:
             async with TaskGroup() as tasks:
-                tasks.create_task(StallDetector(self._after, lambda stall: self._take(stall, loop)).run())
+                tasks.create_task(StallDetector(self._after, partial(self._take, watch)).run())
                 while True:
                     with self._core.lock:
                         if self._core.book.of_rule(LOOP_STALLED):
                             self._judge(0.0)
                     await asyncio.sleep(LOOKS)
         finally:
-            for teller in self._tellers:
-                teller.leave()
+            with self._core.lock:
+                self._watch = None
+                for teller in self._tellers:
+                    teller.leave()
 
     async def end(self) -> None:
-        """Have those who tell end, whatever they are telling."""
-        for teller in self._tellers:
-            await teller.end()
+        """Have those who tell end, whatever they are telling: it is in doubt then."""
+        with self._core.lock:
+            tellers = tuple(self._tellers)
+        for teller in tellers:
+            teller.end()
+        if tellers and not isinstance(sys.exception(), GeneratorExit):  # else there is no loop to wait on
+            await asyncio.wait([asyncio.wrap_future(teller.gone) for teller in tellers], timeout=ENDING)
 
-    def _take(self, stall: Stall, loop: asyncio.AbstractEventLoop) -> None:
+    def _take(self, watch: "_Watch", stall: Stall) -> None:
         """Take note of a stall, on the detector's thread."""
         try:
-            self._where = str(stall.place or "nothing is known of where")
             if self._core.lock.acquire(timeout=self._after):  # whoever holds up the loop may hold it
                 try:
-                    self._judge(0.0 if stall.over else stall.seconds)
+                    if self._watch is watch:  # else it has ended meanwhile
+                        self._where = str(stall.place or "nothing is known of where")
+                        self._judge(0.0 if stall.over else stall.seconds)
+                        self._tell(stall, watch)
                 finally:
                     self._core.lock.release()
-                self._tell(stall, loop)
             self._say(stall)
         except Exception:  # the top of a thread: the watch goes on
             _logger.exception("the watchdog failed")
@@ -111,9 +122,9 @@ class Watchdog:
         while self._core.dispatcher.consider_next(now):
             pass
 
-    def _tell(self, stall: Stall, loop: asyncio.AbstractEventLoop) -> None:
-        """Have somebody tell for as long as the loop cannot."""
-        self._tellers = [teller for teller in self._tellers if teller.there]
+    def _tell(self, stall: Stall, watch: "_Watch") -> None:
+        """Have somebody tell for as long as the loop cannot. Under the lock."""
+        self._tellers = [teller for teller in self._tellers if not teller.gone.done()]
         at_work = [teller for teller in self._tellers if not teller.leaving]
         for teller in at_work:
             if stall.over:
@@ -121,9 +132,12 @@ class Watchdog:
             else:
                 teller.look()
         if not (stall.over or at_work):
-            channels = {name: one for name, one in self._postman.channels.items() if _usable(one)}
-            settled = partial(call_on, loop, self._postman.settled)
-            self._tellers = [*self._tellers, _Teller(self._archivist, self._courier, channels, settled)]
+            channels = {name: _abroad(one, watch.loop) for name, one in self._postman.channels.items()}
+            usable = {name: one for name, one in channels.items() if one is not None}
+            self._tellers = [
+                *self._tellers,
+                _Teller(self._archivist, self._courier, usable, watch.loop, self._postman.settled),
+            ]
 
     def _say(self, stall: Stall) -> None:
         """Log it, and measure it: a logging handler may be what holds up the loop, so that this comes last."""
@@ -136,10 +150,19 @@ class Watchdog:
             _logger.error("the event loop has been held up for %.1f s, innermost first by:%s", stall.seconds, stack)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Watch:
+    """One stretch of time in which a loop is watched."""
+
+    loop: asyncio.AbstractEventLoop
+
+
 class _Teller:
     """A thread with an event loop of its own, which tells these channels what is due until it may leave.
 
-    What it is telling then, it tells to the end. Mutable, by whoever has it: `leaving`; the rest by its thread.
+    What it is telling then, it tells to the end. `home` is the program's loop, which hears of what was settled when it
+    comes round, and logs it: a handler that hangs must not hold up who tells. `gone` is done at the end. Mutable, by whoever
+    has it: `leaving`; the rest by its thread.
     """
 
     def __init__(
@@ -147,27 +170,24 @@ class _Teller:
         archivist: Archivist,
         courier: Courier,
         channels: Mapping[str, NotificationChannel],
+        home: asyncio.AbstractEventLoop,
         settled: Callable[[], None],
     ) -> None:
+        self.leaving = False
+        self.gone: Final[Future[None]] = Future()
         self._archivist = archivist
         self._courier = courier
         self._channels = channels
+        self._home = home
         self._settled = settled
         self._threads = {name: DaemonCalls(AT_ONCE) for name in channels}
-        self.leaving = False
-        self._gone: Future[None] = Future()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._news = asyncio.Event()
         self._work: asyncio.Task[None] | None = None
         if channels:
             threading.Thread(target=self._run, name="kailash-monitor teller", daemon=True).start()
         else:
-            self._gone.set_result(None)
-
-    @property
-    def there(self) -> bool:
-        """Whether it has not gone yet."""
-        return not self._gone.done()
+            self.gone.set_result(None)
 
     def look(self) -> None:
         """Look whether there is something new to tell."""
@@ -178,12 +198,11 @@ class _Teller:
         self.leaving = True
         self.look()
 
-    async def end(self) -> None:
+    def end(self) -> None:
         """End now; what is being told is in doubt."""
         self.leave()
         if self._work is not None:
             call_on(self._loop, self._work.cancel)
-        await asyncio.wait([asyncio.wrap_future(self._gone)], timeout=ENDING)
 
     def _run(self) -> None:
         try:
@@ -192,28 +211,31 @@ class _Teller:
         except Exception:  # the top of a thread
             _logger.exception("what is to be told of a stall has to wait for its end")
         finally:
-            self._gone.set_result(None)
+            self.gone.set_result(None)
 
     async def _tell(self) -> None:
         self._loop, self._work = asyncio.get_running_loop(), asyncio.current_task()
         async with TaskGroup() as attempts:
-            while not self.leaving:
+            while not (self.leaving or self._home.is_closed()):
                 self._news.clear()
-                pauses = [self._begin(name, attempts) for name in self._channels]
+                pauses = [await self._begin(name, attempts) for name in self._channels]
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(min((pause for pause in pauses if pause is not None), default=None)):
+                    async with asyncio.timeout(min((pause for pause in pauses if pause is not None), default=LOOKS)):
                         await self._news.wait()
 
-    def _begin(self, name: str, attempts: TaskGroup) -> float | None:
+    async def _begin(self, name: str, attempts: TaskGroup) -> float | None:
         """Begin all that is due for a channel; give the seconds until there may be more, None for nothing."""
-        while (send := self._courier.begin(name)) is not None:
+        while not self.leaving and (send := self._courier.begin(name)) is not None:
             if isinstance(send, Send):
                 attempts.create_task(self._deliver(name, send))
+            else:
+                await asyncio.sleep(0)
         return self._courier.next_in(name)
 
     async def _deliver(self, name: str, send: Send) -> None:
-        await self._courier.deliver(name, self._channels[name], send, self._threads[name], self._kept)
-        self._settled()
+        say = await self._courier.deliver(name, self._channels[name], send, self._threads[name], self._kept)
+        call_on(self._home, say)
+        call_on(self._home, self._settled)
         self._news.set()
 
     async def _kept(self) -> None:
@@ -225,7 +247,40 @@ class _Teller:
                     await asyncio.shield(asyncio.wrap_future(writing))
 
 
-def _usable(channel: NotificationChannel) -> bool:
-    """Whether a channel may be used on another loop than the program's."""
-    plain = not isinstance(channel, Delivers) and not inspect.iscoroutinefunction(channel.send_notification)
-    return plain or getattr(channel, "any_loop", False)
+class _Plain(NotificationChannel):
+    """A channel that is a plain function, which is called in a thread.
+
+    Where it gives something to be awaited after all, that is the program's loop's to do, when it comes round.
+    """
+
+    def __init__(self, channel: NotificationChannel, home: asyncio.AbstractEventLoop) -> None:
+        self.attempt_seconds = getattr(channel, "attempt_seconds", NotificationChannel.attempt_seconds)
+        self._channel = channel
+        self._home = home
+
+    def send_notification(self, alert: Alert, context: Mapping[str, object]) -> bool:  # type: ignore[override]  # a plain one
+        answer: object = self._channel.send_notification(alert, context)
+        if inspect.isawaitable(answer):
+            answer = asyncio.run_coroutine_threadsafe(_awaited(answer), self._home).result()
+        return bool(answer)
+
+
+async def _awaited(answer: Awaitable[object]) -> object:
+    return await answer
+
+
+def _abroad(channel: NotificationChannel, home: asyncio.AbstractEventLoop) -> NotificationChannel | None:
+    """Give a channel as it may be used on another loop than the program's; None where it may not."""
+    if not isinstance(channel, Delivers) and not inspect.iscoroutinefunction(channel.send_notification):
+        return _Plain(channel, home)
+    return channel if _says_so(channel) else None
+
+
+def _says_so(channel: NotificationChannel) -> bool:
+    """Whether it is said of the channel as it is (`any_loop`), and not of one of ours that it was made from."""
+    for kind in type(channel).__mro__:
+        if "any_loop" in vars(kind):
+            break
+        if {"deliver", "send_notification"} & vars(kind).keys() and not kind.__module__.startswith("kailash_monitor."):
+            return "any_loop" in vars(channel) and channel.any_loop
+    return bool(getattr(channel, "any_loop", False))

@@ -74,7 +74,7 @@ class Measure:
         frame = id(sys._getframe(1))
         begun = self._begun.pop((frame, self._depth(frame)), None)
         if begun is None:  # an ExitStack enters in one frame, and leaves in another
-            _, begun = self._begun.popitem()
+            begun = self._begun.popitem()[1] if self._begun else self._begin()
         self._end(begun, None if isinstance(error, GeneratorExit) else error)
 
     def _depth(self, frame: int) -> int:

@@ -34,6 +34,13 @@ class LogMetricsHandler(logging.Handler):
         except Exception:  # what others put into a record; logging must not fail for being counted
             self.handleError(record)
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Count a record that the handler's filters let through."""
+        passed: bool | logging.LogRecord = self.filter(record)
+        if passed:
+            self.emit(passed if isinstance(passed, logging.LogRecord) else record)
+        return bool(passed)
+
     def createLock(self) -> None:  # noqa: N802  # as logging has it
         """Have no lock: what counts is safe from any thread, and a record of our own written meanwhile is no deadlock."""
         self.lock = None

@@ -89,7 +89,7 @@ class StallDetector:
 
         def watch() -> None:
             try:
-                self._watch(watched, ended)
+                self._watch(loop, watched, ended)
             finally:
                 if not loop.is_closed():
                     loop.call_soon_threadsafe(gone.set)
@@ -107,15 +107,17 @@ class StallDetector:
                     async with asyncio.timeout(ENDING):
                         await gone.wait()
 
-    def _watch(self, watched: int, ended: threading.Event) -> None:
-        """Look after the loop of the thread `watched` until `ended`."""
+    def _watch(self, loop: asyncio.AbstractEventLoop, watched: int, ended: threading.Event) -> None:
+        """Look after the loop of the thread `watched` until `ended`, or the loop is closed."""
         pause = self._after / BEATS
         woken, stall, told = self._clock.now(), None, 0.0
-        while not ended.wait(pause):
+        while not (ended.wait(pause) or loop.is_closed()):
             now = self._clock.now()
-            if now - woken > self._after:  # this thread could not run either
+            if (
+                now - woken > self._after or not loop.is_running()
+            ):  # this thread could not run either, or nobody runs the loop
                 self._beat = now
-            woken, since = now, self._beat + pause  # when it should have come round next
+            since = self._beat + pause  # when it should have come round next
             if now - since >= self._after:
                 if stall is None or now - told >= self._after:
                     stall, told = Stall(since, now - since, stack_of(watched)), now
@@ -123,6 +125,7 @@ class StallDetector:
             elif stall is not None:
                 self._tell(Stall(stall.since, max(stall.seconds, self._beat - stall.since), stall.stack, over=True))
                 stall = None
+            woken = self._clock.now()  # telling may take its time
 
 
 def stack_of(thread: int) -> tuple[Place, ...]:

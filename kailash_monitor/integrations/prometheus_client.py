@@ -1,5 +1,6 @@
 """prometheus_client both ways: metrics of its registries judged here, and ours shown on its pages."""
 
+import math
 from collections.abc import Iterator
 from itertools import accumulate
 from typing import Final, TypeAlias, cast
@@ -10,7 +11,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar, Sample
 
 from kailash_monitor.clock import SYSTEM_CLOCK, Clock
-from kailash_monitor.errors import ConfigurationError, MetricError
+from kailash_monitor.errors import ConfigurationError, MonitoringError
 from kailash_monitor.exposition.names import ExportedName, exported_name
 from kailash_monitor.metrics import MetricsCollector, MetricsRegistry
 from kailash_monitor.model.exemplar import Exemplar as OurExemplar
@@ -57,41 +58,48 @@ class PrometheusSource:
         self.every: Final = every
         self.collector: Final = collector or MetricsCollector(clock=clock)
         self._registry: Final = registry
-        self._seen: Final[dict[str, dict[Key, float]]] = {}  # by their metric; of the one thread that samples
+        self._seen: Final[dict[tuple[str, str], dict[Key, float]]] = {}  # by their metric; of the one thread that samples
 
     def sample(self) -> None:
         """Record what their registry says now. May block, as their collectors may: not for the event loop.
 
         What cannot be had here, such as a name that stands for two kinds of metric, is a MetricError when all the rest is
-        recorded.
+        recorded. Where one of their collectors raises, those behind it cannot be asked: that passes through.
         """
-        refused: MetricError | None = None
+        refused: MonitoringError | None = None
+        families: dict[tuple[str, str], tuple[Metric, list[Sample]]] = {}
         for family in self._registry.collect():
-            if not isinstance(family, _Shown):
-                try:
-                    self._take(family)
-                except MetricError as error:
-                    refused = refused or error
+            if not isinstance(family, _Shown):  # several of their collectors may give one metric together
+                families.setdefault((family.name, family.type), (family, []))[1].extend(family.samples)
+        for family, samples in families.values():
+            refused = self._take(family, samples) or refused
         if refused is not None:
             raise refused
 
-    def _take(self, family: Metric) -> None:
-        before, now = self._seen.get(family.name), dict[Key, float]()
-        self._seen[family.name] = now
-        for sample in family.samples:
-            if family.type in _WITH_TIMES and sample.name == f"{family.name}_created":
-                continue
-            key = (sample.name, tuple(sorted(sample.labels.items())))
-            now[key] = sample.value
-            if _rises(family, sample):
-                began = sample.value if before is None else before.get(key, 0.0)
-                self.collector.increment(_called(sample.name), _rise(began, sample.value), sample.labels)
-            else:
-                self.collector.set_gauge(sample.name, sample.value, sample.labels)
-        for name, labels in (before or {}).keys() - now.keys():
+    def _take(self, family: Metric, samples: list[Sample]) -> MonitoringError | None:
+        """Record what one metric says, as far as it can be had; gives what was refused, if anything was."""
+        before, now = self._seen.get((family.name, family.type)), dict[Key, float]()
+        refused: MonitoringError | None = None
+        self._seen[family.name, family.type] = now
+        seen = {(sample.name, tuple(sorted(sample.labels.items()))): sample for sample in samples}
+        for name, labels in (before or {}).keys() - seen.keys():
             metric = self.collector.get_metric(_called(name) if family.type == "counter" else name)
             if metric is not None:
                 metric.remove(dict(labels))
+        for key, sample in seen.items():
+            if family.type in _WITH_TIMES and sample.name == f"{family.name}_created":
+                continue
+            began = sample.value if before is None else before.get(key, 0.0)
+            rises = _rises(family, sample)
+            now[key] = began if rises and not math.isfinite(sample.value) else sample.value  # not finite: not known
+            try:
+                if rises:
+                    self.collector.increment(_called(sample.name), _rise(began, now[key]), sample.labels)
+                else:
+                    self.collector.set_gauge(sample.name, sample.value, sample.labels)
+            except MonitoringError as error:
+                refused = refused or error
+        return refused
 
 
 def _rises(family: Metric, sample: Sample) -> bool:
@@ -116,9 +124,12 @@ def _rise(before: float, total: float) -> float:
 def register(ours: MetricsRegistry, theirs: CollectorRegistry = REGISTRY) -> Collector:
     """Have the metrics of `ours` on the pages of `theirs`, as our own OpenMetrics page has them; gives what is registered.
 
-    `theirs.unregister(…)` with that ends it. A ConfigurationError where a name is taken there already; of metrics that are
-    made later it cannot be known.
+    `theirs.unregister(…)` with that ends it. A ConfigurationError where a name is taken there already, or `ours` is there
+    already; of metrics that are made later it cannot be known.
     """
+    shown = getattr(theirs, "_collector_to_names", {})  # private: there is no other way to see what is registered
+    if any(isinstance(one, _Ours) and one.registry is ours for one in shown):
+        raise ConfigurationError("prometheus_client", seen=f"{ours!r} a second time", expected="a registry once")
     collector = _Ours(ours)
     try:
         theirs.register(collector)
@@ -137,7 +148,7 @@ class _Ours(Collector):
     """Our registry as a collector of theirs."""
 
     def __init__(self, registry: MetricsRegistry) -> None:
-        self._registry: Final = registry
+        self.registry: Final = registry
 
     def collect(self) -> Iterator[Metric]:
         """Give every metric that has a series now."""
@@ -148,7 +159,7 @@ class _Ours(Collector):
         return self._families(samples=False)
 
     def _families(self, *, samples: bool) -> Iterator[Metric]:
-        snapshot = self._registry.snapshot()
+        snapshot = self.registry.snapshot()
         for collector in snapshot.collectors:
             for metric in collector.metrics:
                 exported = exported_name(snapshot.namespace, collector.name, metric.metadata)

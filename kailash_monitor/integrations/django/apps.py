@@ -13,7 +13,6 @@ from django.core.signals import request_started
 from kailash_monitor.blocking import AlertManager
 from kailash_monitor.integrations.django.configuration import SETTING, Configuration, read
 from kailash_monitor.integrations.serving import Role, Upkeep, current_role
-from kailash_monitor.web import Site
 
 __all__ = ["Monitoring"]
 
@@ -38,9 +37,9 @@ class Monitoring(AppConfig):
         """Read the settings, and start if this process serves."""
         self.configuration: Configuration = read(getattr(settings, SETTING, {}))
         self.manager: AlertManager = self.configuration.manager
-        self.site = Site(self.manager, self.configuration.token, hosts=self.configuration.hosts)
+        self.site = self.configuration.site
         checks.register(partial(_check, self.configuration))  # Django notes its tags on what it is given
-        if not self.configuration.enabled and not self.configuration.problems:
+        if not self.configuration.enabled:
             return
         if self.configuration.problems:
             if current_role() is not Role.NOT_SERVING:

@@ -14,6 +14,7 @@ from kailash_monitor.engine.heartbeat import Heartbeat
 from kailash_monitor.errors import ConfigurationError, MonitoringError
 from kailash_monitor.metrics import MetricsRegistry, get_metrics_registry
 from kailash_monitor.rules import AlertRule, create_default_alert_rules
+from kailash_monitor.web import Site
 
 __all__ = ["SETTING", "Configuration", "read"]
 
@@ -43,16 +44,15 @@ _METRIC: Final = "validation_failure"
 
 @dataclass(slots=True)
 class Configuration:
-    """What the settings say: a manager that is ready to start, and for its pages a token and names of hosts.
+    """What the settings say: a manager that is ready to start, and its pages.
 
     `problems` say what is wrong, each with its place; `left_out` what was left out for a value that is None, as a variable
     of the environment is that is not set. Where there are problems, what is not wrong is here all the same.
     """
 
     manager: AlertManager
+    site: Site
     enabled: bool = True
-    token: str | None = None
-    hosts: tuple[str, ...] = ()
     problems: list[str] = field(default_factory=list[str])
     left_out: list[str] = field(default_factory=list[str])
 
@@ -84,16 +84,23 @@ def read(given: object, registry: MetricsRegistry | None = None) -> Configuratio
     """
     registry = get_metrics_registry() if registry is None else registry
     if not isinstance(given, Mapping):
-        it = Configuration(AlertManager(registry), enabled=False)
+        it = _empty(registry)
         it.problems.append(f"{SETTING}: it is {type(given).__name__}; use a dictionary")
         return it
-    it = Configuration(AlertManager(registry))
+    it = _empty(registry)
     heartbeat = it.made("HEARTBEAT", lambda: _heartbeat(given.get("HEARTBEAT")))
     timeout = given.get("STOP_TIMEOUT", "3s")
     store = given.get("STORE")
     manager = it.made("STORE", lambda: AlertManager(registry, store=store, heartbeat=heartbeat, stop_timeout=timeout))
     it.manager = it.manager if manager is None else manager
-    it.enabled, it.token, it.hosts = bool(given.get("ENABLED", True)), given.get("TOKEN"), tuple(given.get("HOSTS", ()))
+    token, hosts, enabled = given.get("TOKEN"), given.get("HOSTS", ()), given.get("ENABLED", True)
+    if not isinstance(hosts, list | tuple):
+        it.problems.append(f"HOSTS: it is {type(hosts).__name__}; use a list")
+        hosts = ()
+    if not isinstance(enabled, bool):
+        it.problems.append(f"ENABLED: it is {type(enabled).__name__}; use True or False")
+    site = it.made("TOKEN", lambda: Site(it.manager, token, hosts=hosts))
+    it.site, it.enabled = Site(it.manager) if site is None else site, enabled is not False
     it.problems += [f"{key}: an unknown key; use some of {', '.join(KEYS)}" for key in given if key not in KEYS]
     if given.get("DEFAULT_RULES"):
         for rule in create_default_alert_rules():
@@ -104,6 +111,11 @@ def read(given: object, registry: MetricsRegistry | None = None) -> Configuratio
         _add_channel(it, place, entry)
     _set_routes(it, given)
     return it
+
+
+def _empty(registry: MetricsRegistry) -> Configuration:
+    manager = AlertManager(registry)
+    return Configuration(manager, Site(manager))
 
 
 def _entries(it: Configuration, given: Mapping[str, Any], key: str) -> Iterable[tuple[str, Mapping[str, Any]]]:

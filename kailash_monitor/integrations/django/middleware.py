@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -20,7 +21,8 @@ class RequestMetrics:
     """Records each request into the collector `http`; let it be the first in MIDDLEWARE.
 
     Its route is that of the URL configuration with all it includes (`/shops/<int:shop>/orders`). A request lasts until its
-    answer is there, and a streamed one until its last piece was taken; who goes away before that counts as status 499.
+    answer is there, and a streamed one until its last piece was taken, a file until it is closed; who goes away before that
+    counts as status 499.
     """
 
     sync_capable = True
@@ -56,42 +58,82 @@ class RequestMetrics:
         return self._answered(begun, request, response)
 
     def _answered(self, begun: float, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        end = _Once(partial(self._end, begun, request))
         if not isinstance(response, StreamingHttpResponse):
-            self._end(begun, request, response.status_code)
+            end(response.status_code)
+        elif getattr(response, "file_to_stream", None) is not None:
+            response._resource_closers.append(partial(end, response.status_code))  # what sends a file is the server's own
         elif response.is_async:
-            response.streaming_content = self._streamed_later(begun, request, response, aiter(response))
+            response.streaming_content = _PiecesLater(aiter(response), end, response.status_code)
         else:
-            response.streaming_content = self._streamed(begun, request, response, iter(response))
+            response.streaming_content = _Pieces(iter(response), end, response.status_code)
         return response
-
-    def _streamed(
-        self, begun: float, request: HttpRequest, response: StreamingHttpResponse, pieces: Iterator[bytes]
-    ) -> Iterator[bytes]:
-        status = CLIENT_LEFT
-        try:
-            yield from pieces
-            status = response.status_code
-        except Exception:
-            status = ERROR
-            raise
-        finally:
-            self._end(begun, request, status)
-
-    async def _streamed_later(
-        self, begun: float, request: HttpRequest, response: StreamingHttpResponse, pieces: AsyncIterator[bytes]
-    ) -> AsyncIterator[bytes]:
-        status = CLIENT_LEFT
-        try:
-            async for piece in pieces:
-                yield piece
-            status = response.status_code
-        except Exception:
-            status = ERROR
-            raise
-        finally:
-            self._end(begun, request, status)
 
     def _end(self, begun: float, request: HttpRequest, status: int) -> None:
         matched = request.resolver_match
         route = "" if matched is None else f"/{matched.route}"
         self._metrics.end(begun, request.method or "", route, status)
+
+
+class _Once:
+    """Takes note of the end of a request, the first time that it is told of it."""
+
+    def __init__(self, end: Callable[[int], None]) -> None:
+        self._end: Callable[[int], None] | None = end
+
+    def __call__(self, status: int) -> None:
+        end, self._end = self._end, None
+        if end is not None:
+            end(status)
+
+
+class _Pieces:
+    """What is streamed, up to its end; Django closes it when the answer is over, begun or not."""
+
+    def __init__(self, pieces: Iterator[bytes], end: _Once, status: int) -> None:
+        self._pieces = pieces
+        self._end = end
+        self._status = status
+
+    def __iter__(self) -> "_Pieces":
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            return next(self._pieces)
+        except StopIteration:
+            self._end(self._status)
+            raise
+        except Exception:
+            self._end(ERROR)
+            raise
+
+    def close(self) -> None:
+        """End it; what was not taken to its end had nobody who took it."""
+        self._end(CLIENT_LEFT)
+
+
+class _PiecesLater:
+    """The same, asynchronous."""
+
+    def __init__(self, pieces: AsyncIterator[bytes], end: _Once, status: int) -> None:
+        self._pieces = pieces
+        self._end = end
+        self._status = status
+
+    def __aiter__(self) -> "_PiecesLater":
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await anext(self._pieces)
+        except StopAsyncIteration:
+            self._end(self._status)
+            raise
+        except Exception:
+            self._end(ERROR)
+            raise
+
+    def close(self) -> None:
+        """End it, as above."""
+        self._end(CLIENT_LEFT)
