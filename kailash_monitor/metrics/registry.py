@@ -70,13 +70,7 @@ class MetricsRegistry:
     """
 
     def __init__(self, namespace: str = "kailash", *, clock: Clock = SYSTEM_CLOCK) -> None:
-        if namespace and not valid_part_name(namespace):
-            raise ConfigurationError(
-                "registry",
-                seen=f"the namespace {namespace!r}",
-                expected="letters, digits and underscores, or '' for none",
-            )
-        self.namespace: Final = namespace
+        self.namespace = _name_space(namespace)  # changed by `export_under` alone
         self.clock: Final = clock
         self._observer: Observer | None = None
         self._untold: deque[tuple[str, str]] = deque(maxlen=UNTOLD)
@@ -94,6 +88,15 @@ class MetricsRegistry:
 
     def __repr__(self) -> str:
         return f"<MetricsRegistry {', '.join(self._collectors) or 'empty'}>"
+
+    def export_under(self, namespace: str) -> None:
+        """Export all metrics under another namespace from now on ("" for none). A ConfigurationError where it is none."""
+        with self._lock:
+            self.namespace = _name_space(namespace)
+            self._names = {}
+            for name, collector in self._collectors.items():
+                for metric in collector.get_all_metrics().values():
+                    self.claim(name, metric.metadata)
 
     def register_collector(self, name: str, collector: MetricsCollector) -> None:
         """Add `collector` under `name`, which is part of its metrics' exported names.
@@ -403,6 +406,16 @@ class MetricsRegistry:
 
 _default: MetricsRegistry | None = None
 _default_lock = guarded(threading.Lock())
+
+
+def _name_space(namespace: object) -> str:
+    if not isinstance(namespace, str) or (namespace and not valid_part_name(namespace)):
+        raise ConfigurationError(
+            "registry",
+            seen=f"the namespace {namespace!r}",
+            expected="letters, digits and underscores, or '' for none",
+        )
+    return namespace
 
 
 def get_metrics_registry() -> MetricsRegistry:

@@ -1,174 +1,196 @@
 """The configuration of a site: from `KAILASH_MONITORING` to a manager, with every problem told at once."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+import inspect
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from kailash_monitor.alerting.inhibition import Inhibition
-from kailash_monitor.alerting.mute import MuteTime
-from kailash_monitor.alerting.route import Route
 from kailash_monitor.blocking import AlertManager
-from kailash_monitor.channels import from_mapping
 from kailash_monitor.engine.heartbeat import Heartbeat
-from kailash_monitor.errors import ConfigurationError, MonitoringError
+from kailash_monitor.errors import ConfigurationError
+from kailash_monitor.integrations.django.channels import Channels
+from kailash_monitor.integrations.django.notes import Notes, Said, kind_of, lowered
+from kailash_monitor.integrations.django.routing import channels_named, set_routing
 from kailash_monitor.metrics import MetricsRegistry, get_metrics_registry
-from kailash_monitor.rules import AlertRule, create_default_alert_rules
+from kailash_monitor.rules import AlertRule, burn_rate_rules, create_default_alert_rules
 from kailash_monitor.web import Site
 
-__all__ = ["SETTING", "Configuration", "read"]
-
-T = TypeVar("T")
+__all__ = ["KEYS", "SETTING", "Configuration", "read"]
 
 SETTING: Final = "KAILASH_MONITORING"
 
 KEYS: Final = (
     "ENABLED",
-    "DEFAULT_RULES",
     "ALERT_RULES",
+    "BURN_RATES",
+    "DEFAULT_RULES",
     "NOTIFICATION_CHANNELS",
     "ROUTES",
     "MUTE_TIMES",
     "INHIBITIONS",
     "STORE",
     "HEARTBEAT",
+    "NAMESPACE",
+    "STALL_AFTER",
     "STOP_TIMEOUT",
     "TOKEN",
     "HOSTS",
 )
 
-_POLICY: Final = ("rate", "fallback", "fallback_after")
-_METRIC: Final = "validation_failure"
-"""What the guide's rules judge, which have a name, a threshold and a severity."""
+_ENTANGLED: Final = frozenset(
+    {"name", "metric_name", "condition", "threshold", "levels", "clear", "group_by", "max_alerts", "reading", "burn_rate"}
+)
+"""Parameters of a rule that others are judged by: without one of them, something else would seem to be wrong."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Configuration:
-    """What the settings say: a manager that is ready to start, and its pages.
+    """What the settings say: a manager that is ready to start, and the site of its pages.
 
-    `problems` say what is wrong, each with its place; `left_out` what was left out for a value that is None, as a variable
-    of the environment is that is not set. Where there are problems, what is not wrong is here all the same.
+    `problems` say what is wrong, each with its place; what is not wrong is here all the same. `left_out` say what lacks a
+    value, and what becomes of it.
     """
 
     manager: AlertManager
     site: Site
-    enabled: bool = True
-    problems: list[str] = field(default_factory=list[str])
-    left_out: list[str] = field(default_factory=list[str])
-
-    def note(self, place: str, error: MonitoringError) -> None:
-        """Take note of something that was refused."""
-        if isinstance(error, ConfigurationError):
-            where = f"{place}.{error.field}" if error.field else place
-            self.problems.append(f"{where}: {error.seen}; {error.expected}")
-        else:
-            self.problems.append(f"{place}: {error}")
-
-    def made(self, place: str, make: Callable[[], T]) -> T | None:
-        """Give what `make` makes; None, with a note, where that is refused."""
-        try:
-            return make()
-        except MonitoringError as error:
-            self.note(place, error)
-        except (TypeError, ValueError) as error:  # of a class that was given what no class takes
-            self.problems.append(f"{place}: {error}")
-        return None
+    enabled: bool
+    problems: list[str]
+    left_out: list[str]
 
 
-def read(given: object, registry: MetricsRegistry | None = None) -> Configuration:
-    """Make what the settings say; never raises for what they say.
+def read(given: object, registry: MetricsRegistry | None = None, *, hosts: Iterable[str] = ()) -> Configuration:
+    """Make what the settings say; never raises for what they say. Every key may be left out.
 
-    Rules are as in `AlertRule.from_mapping`; in the guide's short form, of name, threshold and severity, they judge the
-    metric `validation_failure`. Severities may be in capitals. Channels are as in a configuration file, and take `rate` (a
-    pair), `fallback` and `fallback_after` as well.
+    - `ENABLED`: False switches all of it off.
+    - `ALERT_RULES`: dictionaries as for `AlertRule.from_mapping`, or AlertRule objects. One with neither metric nor
+      condition is in the guide's short form: it judges the metric `validation_failure`, by "> threshold". `BURN_RATES`:
+      dictionaries with the parameters of `burn_rate_rules`. `DEFAULT_RULES`: True for those of the guide, but for the names
+      that ALERT_RULES has.
+    - `NOTIFICATION_CHANNELS`: dictionaries of a `type` and the parameters of its class, with `rate` (messages a second and
+      at once), `fallback`, `fallback_after` and `enabled`; or channel objects, or functions. What becomes of one that lacks
+      a value, see `Channels`. Where there is none, the log is told.
+    - `ROUTES`, `MUTE_TIMES`, `INHIBITIONS`: as in a configuration file.
+    - `STORE`: the path of a database, or a Store. `HEARTBEAT`: an address, a dictionary with the parameters of Heartbeat, or
+      one. `STALL_AFTER`, `STOP_TIMEOUT`: as for an AlertManager.
+    - `NAMESPACE`: what the exported names of all metrics begin with.
+    - `TOKEN`: what changes over HTTP need. `HOSTS`: names at which they are taken, beside `hosts`, which the site knows.
+
+    Keys and severities may be in upper or lower case.
     """
+    notes = Notes()
     registry = get_metrics_registry() if registry is None else registry
-    if not isinstance(given, Mapping):
-        it = _empty(registry)
-        it.problems.append(f"{SETTING}: it is {type(given).__name__}; use a dictionary")
-        return it
-    it = _empty(registry)
-    heartbeat = it.made("HEARTBEAT", lambda: _heartbeat(given.get("HEARTBEAT")))
-    timeout = given.get("STOP_TIMEOUT", "3s")
-    store = given.get("STORE")
-    manager = it.made("STORE", lambda: AlertManager(registry, store=store, heartbeat=heartbeat, stop_timeout=timeout))
-    it.manager = it.manager if manager is None else manager
-    token, hosts, enabled = given.get("TOKEN"), given.get("HOSTS", ()), given.get("ENABLED", True)
-    if not isinstance(hosts, list | tuple):
-        it.problems.append(f"HOSTS: it is {type(hosts).__name__}; use a list")
-        hosts = ()
-    if not isinstance(enabled, bool):
-        it.problems.append(f"ENABLED: it is {type(enabled).__name__}; use True or False")
-    site = it.made("TOKEN", lambda: Site(it.manager, token, hosts=hosts))
-    it.site, it.enabled = Site(it.manager) if site is None else site, enabled is not False
-    it.problems += [f"{key}: an unknown key; use some of {', '.join(KEYS)}" for key in given if key not in KEYS]
-    if given.get("DEFAULT_RULES"):
+    said = notes.only("", notes.spelt("", given, str.upper), KEYS)
+    if said.get("NAMESPACE") is not None:
+        notes.made("NAMESPACE", partial(registry.export_under, said["NAMESPACE"]))
+    manager = _manager(registry, said, notes)
+    _add_rules(manager, said, notes)
+    channels = Channels(manager, notes)
+    channels.read(said, channels_named(said))
+    set_routing(manager, channels, said, notes)
+    enabled = notes.flag("", said, "ENABLED", otherwise=True)
+    return Configuration(manager, _site(manager, said, hosts, notes), enabled, notes.problems, notes.left_out)
+
+
+def _manager(registry: MetricsRegistry, said: Said, notes: Notes) -> AlertManager:
+    """Give a manager without anything; what it refuses is noted and left out."""
+    keys = ("STORE", "STALL_AFTER", "STOP_TIMEOUT")
+    given = {key.lower(): said[key] for key in keys if said.get(key) is not None}
+    if "store" in given and not _is_store(given["store"]):
+        notes.wrong("STORE", f"{kind_of(given.pop('store'))}; use the path of a file, a Store, or None")
+    heartbeat = _heartbeat(said, notes)
+    while True:
+        try:
+            return AlertManager(registry, heartbeat=heartbeat, **given)
+        except ConfigurationError as error:
+            notes.wrong(str(error.field).upper(), f"{error.seen}; {error.expected}")
+            given.pop(str(error.field))
+
+
+def _is_store(given: object) -> bool:
+    return (isinstance(given, str) and bool(given)) or hasattr(given, "__fspath__") or hasattr(given, "open")
+
+
+def _heartbeat(said: Said, notes: Notes) -> Any:  # Any: a Heartbeat, or what calls as one
+    given = said.get("HEARTBEAT")
+    if not given or hasattr(given, "call"):
+        return given or None
+    parameters = inspect.signature(Heartbeat).parameters
+    given = (
+        {"url": given} if isinstance(given, str) else notes.only("HEARTBEAT", notes.spelt("HEARTBEAT", given), parameters)
+    )
+    if given.get("url"):
+        return notes.made("HEARTBEAT", lambda: Heartbeat(**given), given)
+    if "url" in given:
+        notes.left_out.append("HEARTBEAT.url: it is not set; nobody is called while all is well")
+    elif isinstance(said["HEARTBEAT"], Mapping):
+        notes.wrong("HEARTBEAT", "no url; it needs url")
+    return None
+
+
+def _site(manager: AlertManager, said: Said, hosts: Iterable[str], notes: Notes) -> Site:
+    """Give the site of the pages, which only reads where what was said of changes is wrong."""
+    own = [host for place, host in notes.entries(said, "HOSTS") if _is_name(place, host, notes)]
+    token = said.get("TOKEN") or None
+    made = notes.made("TOKEN", lambda: Site(manager, token, hosts=[*hosts, *own]))
+    return Site(manager) if made is None else made
+
+
+def _is_name(place: str, host: object, notes: Notes) -> bool:
+    if isinstance(host, str):
+        return True
+    notes.wrong(place, f"{kind_of(host)}; use a name such as 'monitor.example.org'")
+    return False
+
+
+def _add_rules(manager: AlertManager, said: Said, notes: Notes) -> None:
+    for place, entry in notes.entries(said, "ALERT_RULES"):
+        rule = entry if isinstance(entry, AlertRule) else _rule(place, notes.spelt(place, entry), notes)
+        if rule is not None:
+            notes.made(place, partial(manager.add_rule, rule), ("name",))
+    for place, entry in notes.entries(said, "BURN_RATES"):
+        for rule in _burn_rate(place, notes.spelt(place, entry), notes):
+            notes.made(place, partial(manager.add_rule, rule))
+    if notes.flag("", said, "DEFAULT_RULES", otherwise=False):
         for rule in create_default_alert_rules():
-            it.manager.add_rule(rule)
-    for place, entry in _entries(it, given, "ALERT_RULES"):
-        _add_rule(it, place, entry)
-    for place, entry in _entries(it, given, "NOTIFICATION_CHANNELS"):
-        _add_channel(it, place, entry)
-    _set_routes(it, given)
-    return it
+            if rule.name not in manager.rules:
+                notes.made("DEFAULT_RULES", partial(manager.add_rule, rule))
 
 
-def _empty(registry: MetricsRegistry) -> Configuration:
-    manager = AlertManager(registry)
-    return Configuration(manager, Site(manager))
-
-
-def _entries(it: Configuration, given: Mapping[str, Any], key: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
-    """Give the dictionaries in a list of the settings, each with its place."""
-    entries = given.get(key, ())
-    if not isinstance(entries, list | tuple):
-        it.problems.append(f"{key}: it is {type(entries).__name__}; use a list")
-        return
-    for number, entry in enumerate(entries):
-        if isinstance(entry, Mapping):
-            yield f"{key}[{number}]", entry
-        else:
-            it.problems.append(f"{key}[{number}]: it is {type(entry).__name__}; use a dictionary")
-
-
-def _heartbeat(given: object) -> Heartbeat | None:
-    if given is None:
+def _rule(place: str, given: Said, notes: Notes) -> AlertRule | None:
+    """Give a rule; None where it is none, with a note of each parameter that is refused."""
+    if not given:
         return None
-    return Heartbeat(**given) if isinstance(given, Mapping) else Heartbeat(str(given))
+    said = _in_full(given)
+    before = len(notes.problems)
+    while True:
+        try:
+            rule = AlertRule.from_mapping(said)
+        except ConfigurationError as error:
+            notes.refused(place, error, said)
+            if error.field in _ENTANGLED or error.field not in said:
+                return None
+            said.pop(error.field)  # and see what else is wrong
+        else:
+            return rule if len(notes.problems) == before else None
 
 
-def _add_rule(it: Configuration, place: str, entry: Mapping[str, Any]) -> None:
-    rule = dict(entry)
-    if isinstance(rule.get("severity"), str):
-        rule["severity"] = rule["severity"].lower()
-    if "metric" not in rule and "metric_name" not in rule and "threshold" in rule:
-        rule = {
-            "metric": _METRIC,
-            "condition": f"> {rule['threshold']}",
-            "description": f"Alert for {rule.get('name')}",
-            **rule,
-        }
-    it.made(place, lambda: it.manager.add_rule(AlertRule.from_mapping(rule)))
+def _in_full(said: Said) -> Said:
+    """Give the parameters of a rule, also of one in the guide's short form."""
+    rule = {"description": f"Alert for {said.get('name')}", **said}
+    if "metric" in rule:
+        rule.setdefault("metric_name", rule.pop("metric"))
+    if rule.keys().isdisjoint(("metric_name", "condition", "reading", "burn_rate")) and "threshold" in rule:
+        rule |= {"metric_name": "validation_failure", "condition": ">"}
+    return rule | {key: lowered(rule[key]) for key in ("levels", "clear") if key in rule}
 
 
-def _add_channel(it: Configuration, place: str, entry: Mapping[str, Any]) -> None:
-    empty = [key for key, value in entry.items() if value is None]
-    if empty:
-        it.left_out.append(f"{place}: its {empty[0]} is None (a variable of the environment that is not set?)")
-        return
-    policy = {key: value for key, value in entry.items() if key in _POLICY}
-    channel = {key: value for key, value in entry.items() if key not in _POLICY}
-    it.made(place, lambda: it.manager.add_notification_channel(from_mapping(channel), **policy))
-
-
-def _set_routes(it: Configuration, given: Mapping[str, Any]) -> None:
-    mute_times = _each(it, given, "MUTE_TIMES", MuteTime.from_mapping)
-    it.manager.set_inhibitions(_each(it, given, "INHIBITIONS", Inhibition.from_mapping))
-    if "ROUTES" in given:
-        named = {one.name: one for one in mute_times}
-        it.made("ROUTES", lambda: it.manager.set_routes(Route.from_mapping(given["ROUTES"], named)))
-
-
-def _each(it: Configuration, given: Mapping[str, Any], key: str, make: Callable[[Mapping[str, Any]], T]) -> list[T]:
-    made = [it.made(place, partial(make, entry)) for place, entry in _entries(it, given, key)]
-    return [one for one in made if one is not None]
+def _burn_rate(place: str, said: Said, notes: Notes) -> list[AlertRule]:
+    parameters = inspect.signature(burn_rate_rules).parameters
+    given = notes.only(place, said, parameters)
+    missing = [name for name, one in parameters.items() if one.default is one.empty and said and name not in given]
+    for name in missing:
+        notes.wrong(place, f"no {name}; it needs {name}")
+    if missing or not given:
+        return []
+    return notes.made(place, lambda: burn_rate_rules(**given), given) or []

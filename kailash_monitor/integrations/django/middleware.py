@@ -2,36 +2,40 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase, StreamingHttpResponse
 
 from kailash_monitor.instrument.http_metrics import CLIENT_LEFT, HttpMetrics
-from kailash_monitor.integrations.django import get_manager
+from kailash_monitor.integrations.django import monitoring
 
 __all__ = ["RequestMetrics"]
 
-ERROR = 500
+ERROR: Final = 500
 
 
 class RequestMetrics:
     """Records each request into the collector `http`; let it be the first in MIDDLEWARE.
 
-    Its route is that of the URL configuration with all it includes (`/shops/<int:shop>/orders`). A request lasts until its
-    answer is there, and a streamed one until its last piece was taken, a file until it is closed; who goes away before that
-    counts as status 499.
+    Its route is that of the URL configuration, with all that includes it (`/shops/<int:shop>/orders`). A request lasts until
+    its answer is there, and a streamed one until its last piece was handed to the server; who goes away before that counts
+    as status 499. A file lasts until it is closed; who sends it is the server's choice (`wsgi.file_wrapper`). An exception
+    that nobody has made an answer of counts as 500, and passes through.
     """
 
     sync_capable = True
     async_capable = True
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:  # Any: an answer, or what gives one
-        self._get_response = get_response
-        self._metrics = HttpMetrics.of(get_manager().metrics_registry)
-        self._is_async = iscoroutinefunction(get_response)
+        configuration = monitoring().configuration
+        if not configuration.enabled:
+            raise MiddlewareNotUsed
+        self._get_response: Final = get_response
+        self._metrics: Final = HttpMetrics.of(configuration.manager.metrics_registry)
+        self._is_async: Final = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
 
@@ -40,100 +44,133 @@ class RequestMetrics:
         return self._answer_later(request) if self._is_async else self._answer(request)
 
     def _answer(self, request: HttpRequest) -> HttpResponseBase:
-        begun = self._metrics.begin()
+        served = _Served(self._metrics, request)
         try:
             response: HttpResponseBase = self._get_response(request)
         except BaseException:
-            self._end(begun, request, ERROR)
+            served.end(ERROR)
             raise
-        return self._answered(begun, request, response)
+        return served.answered(response)
 
     async def _answer_later(self, request: HttpRequest) -> HttpResponseBase:
-        begun = self._metrics.begin()
+        served = _Served(self._metrics, request)
         try:
             response: HttpResponseBase = await self._get_response(request)
-        except BaseException as error:
-            self._end(begun, request, CLIENT_LEFT if isinstance(error, asyncio.CancelledError) else ERROR)
+        except asyncio.CancelledError:
+            served.end(CLIENT_LEFT)
             raise
-        return self._answered(begun, request, response)
+        except BaseException:
+            served.end(ERROR)
+            raise
+        return served.answered(response)
 
-    def _answered(self, begun: float, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        end = _Once(partial(self._end, begun, request))
+
+class _Served:
+    """One request that is being served. Mutable: whether it has ended, and with what status it is answered."""
+
+    __slots__ = ("_begun", "_metrics", "_request", "status")
+
+    def __init__(self, metrics: HttpMetrics, request: HttpRequest) -> None:
+        self.status = ERROR
+        self._metrics = metrics
+        self._request = request
+        self._begun: float | None = metrics.begin()
+
+    def answered(self, response: HttpResponseBase) -> HttpResponseBase:
+        """Take note of the answer, and give it; a streamed one tells when it has ended."""
+        self.status = response.status_code
         if not isinstance(response, StreamingHttpResponse):
-            end(response.status_code)
+            self.end(self.status)
         elif getattr(response, "file_to_stream", None) is not None:
-            response._resource_closers.append(partial(end, response.status_code))  # what sends a file is the server's own
-        elif response.is_async:
-            response.streaming_content = _PiecesLater(aiter(response), end, response.status_code)
+            response._resource_closers.append(_File(self).close)  # private; a server that sends files wants this very answer
         else:
-            response.streaming_content = _Pieces(iter(response), end, response.status_code)
+            pieces: Any = response.streaming_content  # of one kind or the other
+            response.streaming_content = _PiecesLater(self, pieces) if response.is_async else _Pieces(self, pieces)
         return response
 
-    def _end(self, begun: float, request: HttpRequest, status: int) -> None:
-        matched = request.resolver_match
-        route = "" if matched is None else f"/{matched.route}"
-        self._metrics.end(begun, request.method or "", route, status)
+    def end(self, status: int) -> None:
+        """Take note that it was answered; the first time counts."""
+        if self._begun is not None:
+            begun, self._begun = self._begun, None
+            matched = self._request.resolver_match
+            route = "" if matched is None else f"/{matched.route}"
+            self._metrics.end(begun, str(self._request.method), route, status)
+
+    def let_go(self) -> None:
+        """Take note that no more will be taken; a HEAD need not be taken at all."""
+        self.end(self.status if self._request.method == "HEAD" else CLIENT_LEFT)
 
 
-class _Once:
-    """Takes note of the end of a request, the first time that it is told of it."""
+class _Streamed:
+    """An answer that the server takes piece by piece. Django closes what the pieces come from by itself."""
 
-    def __init__(self, end: Callable[[int], None]) -> None:
-        self._end: Callable[[int], None] | None = end
+    __slots__ = ("_served",)
 
-    def __call__(self, status: int) -> None:
-        end, self._end = self._end, None
-        if end is not None:
-            end(status)
+    def __init__(self, served: _Served) -> None:
+        self._served = served
+
+    def close(self) -> None:
+        """Take note that no more will be taken."""
+        self._served.let_go()
+
+    def __del__(self) -> None:
+        self.close()  # a middleware outside of ours has put another answer in its place, and nobody closes this one
 
 
-class _Pieces:
-    """What is streamed, up to its end; Django closes it when the answer is over, begun or not."""
+class _File(_Streamed):
+    """A file; who sends it does not tell how much of it was taken."""
 
-    def __init__(self, pieces: Iterator[bytes], end: _Once, status: int) -> None:
+    __slots__ = ()
+
+    def close(self) -> None:
+        """Take note that it was sent."""
+        self._served.end(self._served.status)
+
+
+class _Pieces(_Streamed):
+    """The pieces as they are taken."""
+
+    __slots__ = ("_pieces",)
+
+    def __init__(self, served: _Served, pieces: Iterator[bytes]) -> None:
+        super().__init__(served)
         self._pieces = pieces
-        self._end = end
-        self._status = status
 
-    def __iter__(self) -> "_Pieces":
+    def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
         try:
             return next(self._pieces)
         except StopIteration:
-            self._end(self._status)
+            self._served.end(self._served.status)
             raise
-        except Exception:
-            self._end(ERROR)
+        except BaseException:
+            self._served.end(ERROR)
             raise
 
-    def close(self) -> None:
-        """End it; what was not taken to its end had nobody who took it."""
-        self._end(CLIENT_LEFT)
 
+class _PiecesLater(_Streamed):
+    """The pieces as they are taken on an event loop."""
 
-class _PiecesLater:
-    """The same, asynchronous."""
+    __slots__ = ("_pieces",)
 
-    def __init__(self, pieces: AsyncIterator[bytes], end: _Once, status: int) -> None:
+    def __init__(self, served: _Served, pieces: AsyncIterator[bytes]) -> None:
+        super().__init__(served)
         self._pieces = pieces
-        self._end = end
-        self._status = status
 
-    def __aiter__(self) -> "_PiecesLater":
+    def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
         try:
             return await anext(self._pieces)
         except StopAsyncIteration:
-            self._end(self._status)
+            self._served.end(self._served.status)
             raise
-        except Exception:
-            self._end(ERROR)
+        except asyncio.CancelledError:
+            self._served.let_go()
             raise
-
-    def close(self) -> None:
-        """End it, as above."""
-        self._end(CLIENT_LEFT)
+        except BaseException:
+            self._served.end(ERROR)
+            raise

@@ -4,7 +4,7 @@ from django.urls import path
 
 from kailash_monitor.integrations.django.views import page
 
-__all__ = ["urlpatterns"]
+__all__ = ["app_name", "urlpatterns"]
 
 app_name = "kailash_monitor"
 urlpatterns = [path("", page, name="index"), path("<path:path>", page, name="page")]
