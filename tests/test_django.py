@@ -642,3 +642,16 @@ def test_metrics_that_are_there_are_exported_under_another_namespace_as_well() -
     assert "shop_jobs_done_total 1" in registry.export_metrics("prometheus")
     with pytest.raises(MetricError, match="shop_jobs_done_total"):
         registry.collector("jobs_done").gauge("total")
+
+
+def test_the_example(tmp_path: Path) -> None:
+    example = Path(__file__).parent.parent / "examples" / "django_site.py"
+    port = free_port()
+    with started([sys.executable, str(example), "runserver", str(port), "--noreload"], port, tmp_path) as served:
+        assert ask(f"{served.url}/orders/7") == "order 7 taken"
+        with pytest.raises(OSError, match="500"):
+            ask(f"{served.url}/orders/13", patience=0.0)
+        until(lambda: '"orders_failing_http"' in ask(f"{served.url}/monitor/api/alerts"), 20)
+        assert 'route="/orders/<int:number>",status="500"} 1' in ask(f"{served.url}/monitor/metrics")
+        out = served.end()
+    assert "FIRING [error] Orders failing" in out
