@@ -2,6 +2,7 @@
 
 import asyncio
 import faulthandler
+import functools
 import itertools
 import os
 import signal
@@ -12,7 +13,7 @@ from types import FrameType
 
 import pytest
 from _pytest.faulthandler import fault_handler_stderr_fd_key  # where the terminal is while output is captured
-from blockbuster import blockbuster_ctx
+from blockbuster import BlockBuster
 from hypothesis import HealthCheck, settings
 
 from kailash_monitor.metrics import MetricsRegistry
@@ -73,20 +74,29 @@ def state_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / f"state-{next(_NUMBERS)}"))
 
 
+@functools.cache
+def blocking_calls() -> BlockBuster:
+    """The calls that block an event loop, where the package makes them; made once, since that takes a millisecond."""
+    found = BlockBuster("kailash_monitor", excluded_modules=["kailash_monitor.testing"])
+    for name in ("io.TextIOWrapper.write", "io.BufferedWriter.write"):
+        found.functions.pop(name, None)  # a log record is written where it is made, as everywhere in Python
+    for name in ("threading.Lock.acquire", "threading.Lock.acquire_lock"):
+        if name in found.functions:  # the measuring of coverage, where threads run beside the loop
+            found.functions[name].can_block_in("coverage/collector.py", "lock_data")
+    for name in ("io.TextIOWrapper.read", "io.BufferedReader.read"):
+        if name in found.functions:  # two small files of the kernel's own, read once
+            found.functions[name].can_block_in("kailash_monitor/metrics/memory_limit.py", "_read_limit")
+    return found
+
+
 @pytest.fixture(autouse=True)
 def no_blocking_calls() -> Iterator[None]:
     """Any call of the package that would block the event loop fails the test."""
-    with blockbuster_ctx("kailash_monitor", excluded_modules=["kailash_monitor.testing"]) as blockbuster:
-        for name in ("io.TextIOWrapper.write", "io.BufferedWriter.write"):
-            if name in blockbuster.functions:  # a log record is written where it is made, as everywhere in Python
-                blockbuster.functions[name].deactivate()
-        for name in ("threading.Lock.acquire", "threading.Lock.acquire_lock"):
-            if name in blockbuster.functions:  # the measuring of coverage, where threads run beside the loop
-                blockbuster.functions[name].can_block_in("coverage/collector.py", "lock_data")
-        for name in ("io.TextIOWrapper.read", "io.BufferedReader.read"):
-            if name in blockbuster.functions:  # two small files of the kernel's own, read once
-                blockbuster.functions[name].can_block_in("kailash_monitor/metrics/memory_limit.py", "_read_limit")
+    blocking_calls().activate()
+    try:
         yield
+    finally:
+        blocking_calls().deactivate()
 
 
 class TookTooLong(BaseException):

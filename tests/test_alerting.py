@@ -201,6 +201,7 @@ def test_it_is_told_after_three_intervals_and_not_before() -> None:
     assert sim.told() == ["firing"]
 
 
+@pytest.mark.untraced
 def test_a_collector_that_is_taken_away_is_one_message_and_its_return_another() -> None:
     sim = two_hundred_rules(Broker())
     collector = sim.registry.get_collector("broker")
@@ -242,6 +243,7 @@ def test_the_cause_is_gone_when_no_rule_asks_any_more(away: str) -> None:
     assert sim.told() == ["firing", "resolved"]
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("no_data", ["keep", "alert", "ok"])
 def test_what_cannot_be_judged_neither_resolves_nor_fires(no_data: str) -> None:
     broker = Broker(9)
@@ -273,6 +275,7 @@ def silent_after_ten_minutes(length: float, no_data: str) -> Simulator:
     return sim
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     ("length", "no_data", "reasons"),
     [
@@ -293,6 +296,7 @@ def test_a_gap_is_what_the_rule_says_it_is(length: float, no_data: str, reasons:
     assert sim.told().count("firing") == sim.told().count("resolved")
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("group_by", [[], ["host"]])
 @pytest.mark.parametrize("length", [9, 0])
 def test_series_that_are_removed_on_purpose_are_no_gap(group_by: list[str], length: float) -> None:
@@ -356,6 +360,7 @@ def test_the_next_channels_are_told_after_a_time_without_acknowledgement_and_all
     assert end[1] == "resolved"
 
 
+@pytest.mark.untraced
 def test_an_acknowledgement_stops_the_ladder_where_it_is() -> None:
     sim = escalating()
     sim.advance("15m")
@@ -566,6 +571,7 @@ def test_a_wall_clock_that_is_set_takes_the_mute_times_along() -> None:
 # -- silences --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.untraced
 def test_a_silence_as_a_context_ends_with_it_and_what_fires_still_is_told_then() -> None:
     sim = Simulator(rule(labels={"service": "shop"}))
     with sim.manager.silence(service="shop", author="anna", reason="deploy"):
@@ -597,6 +603,7 @@ def test_a_preview_names_what_a_silence_would_cover() -> None:
     assert sim.manager.preview_silence('host=~"x.*"') == []
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("by", ["id", "matchers"])
 def test_a_silence_survives_edits_of_the_rule(by: str) -> None:
     sim = Simulator(rule())
@@ -817,6 +824,7 @@ def test_one_failure_in_twenty_requests_pages_nobody() -> None:
     assert sim.timeline == []
 
 
+@pytest.mark.untraced
 def test_an_outage_pages_within_minutes_and_recovers() -> None:
     """Half an hour in which all fails, after six hours in which nothing did."""
     begins, ends = 6 * HOURLY, 6.5 * HOURLY
@@ -846,6 +854,7 @@ class Channel(RecordingChannel):
         super().__init__("ops", lambda notice: Retry("down", in_doubt=in_doubt) if self.down else None)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("fires_at_the_end", [False, True])
 def test_what_came_and_went_while_a_channel_was_down_is_one_notice_with_the_true_summary(fires_at_the_end: bool) -> None:
     channel = Channel()
@@ -1045,6 +1054,7 @@ def test_a_series_that_never_had_a_value_is_not_missing_beside_others_that_have(
 # -- what a review found ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("interval", ["15m", 0])
 def test_the_ladder_counts_from_the_first_message_of_a_group_that_waits(interval: object) -> None:
     ladder = Route(channels=["ops"], wait="30s", group_by=[], escalation=[("15m", ["boss"])])

@@ -169,6 +169,7 @@ gaps = st.sampled_from([0.5, 3.0, 60.0]) | st.floats(1.0, 2 * HOUR)
 origins = st.sampled_from([5.0, 1000.25, 1e9 + 1 / 3]) | st.floats(0, 2e9)
 
 
+@pytest.mark.untraced
 @given(st.sampled_from(MetricType), plans(short, most=2), plans(short, most=2), gaps, st.booleans())
 @settings(max_examples=examples(200))
 def test_windows_after_a_restart_of_the_process_are_those_of_one_that_had_lived_on(
@@ -177,6 +178,7 @@ def test_windows_after_a_restart_of_the_process_are_those_of_one_that_had_lived_
     play(kind, before, after, gap, None, made_first=made_first)
 
 
+@pytest.mark.untraced
 @given(st.sampled_from(MetricType), plans(short, most=2), plans(short, most=2), gaps, origins, st.booleans())
 @settings(max_examples=examples(200))
 def test_after_a_restart_of_the_machine_they_are_off_by_half_as_much_more(
@@ -186,6 +188,7 @@ def test_after_a_restart_of_the_machine_they_are_off_by_half_as_much_more(
     play(kind, before, after, gap, origin, made_first=made_first)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("kind", [COUNTER, GAUGE, HISTOGRAM])
 @pytest.mark.parametrize("origin", [None, 1000.25])
 def test_the_law_holds_for_thousands_of_events(kind: MetricType, origin: float | None) -> None:
@@ -194,6 +197,7 @@ def test_the_law_holds_for_thousands_of_events(kind: MetricType, origin: float |
     play(kind, before, Plan(0.0, 2.0, [1.1] * 3000, 2, 3.0, shares), 90.0, origin, made_first=False)
 
 
+@pytest.mark.untraced
 @every_type
 def test_the_slots_stay_bounded(kind: MetricType, registry: MetricsRegistry) -> None:
     clock = registry.clock

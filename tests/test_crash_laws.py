@@ -5,6 +5,7 @@ Attempts take time, so that a kill finds them under way; some are heard though n
 
 from typing import Final
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -52,6 +53,7 @@ def parts(notice: Notice) -> list[tuple[str, str, int, str]]:
     return [(alert.id, kind.value, alert.incident, alert.status.value) for kind, alert in told]
 
 
+@pytest.mark.untraced
 @settings(max_examples=examples(150), deadline=None)
 @given(st.lists(STEPS, max_size=40), st.sampled_from([0.0, 0.5, 3.0]), st.sampled_from([(1e6, 10_000), (0.5, 1)]))
 def test_what_a_channel_hears_is_in_order_and_ends_in_the_truth(

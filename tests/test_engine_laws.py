@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -350,6 +351,7 @@ def law_of_what_fires(world: World) -> None:
 LAWS: Final[list[Callable[[World], None]]] = [law_of_the_reference, law_of_reasons, law_of_labels, law_of_what_fires]
 
 
+@pytest.mark.untraced
 @settings(max_examples=examples(40), derandomize=True)
 @given(SCRIPTS)
 def test_whatever_happens_the_laws_hold_and_in_the_end_every_channel_knows_the_truth(script: Script) -> None:

@@ -244,6 +244,7 @@ def test_an_exemplar_that_no_page_may_show_is_refused_and_its_event_counted() ->
     assert "#" not in hits.metric.series[0].labels.text()
 
 
+@pytest.mark.untraced
 @given(hostile, hostile)
 def test_openmetrics_gives_the_same_values_back(value: str, description: str) -> None:
     parser = pytest.importorskip(

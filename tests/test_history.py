@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -210,6 +211,7 @@ def test_the_values_of_a_gauge_are_those_of_a_window_within_the_law(plan: Plan) 
         check_gauge(series.window(window, trace.now), trace)
 
 
+@pytest.mark.untraced
 @given(plans(long, most=3))
 @settings(max_examples=examples(25))
 @example(Plan(0.0, 0.0, [1.0] * 9000, 1, 0.0, SHARES))
@@ -376,6 +378,7 @@ def slots(days: float) -> float:
     return FINEST + PER_LEVEL * math.ceil(math.log2(days * DAY / PER_LEVEL)) + PER_LEVEL
 
 
+@pytest.mark.untraced
 def test_a_history_of_a_day_of_recording_every_second_has_some_hundred_slots() -> None:
     clock = ManualClock()
     series = CounterSeries(NO_LABELS, family(clock, DAY))
@@ -396,6 +399,7 @@ def kilobytes(columns: Iterable[object]) -> float:
     )  # type: ignore[call-overload]
 
 
+@pytest.mark.untraced
 def test_a_busy_histogram_of_a_day_fits_into_90_kilobytes() -> None:
     clock, numbers = ManualClock(), random.Random(1)
     series = DistributionSeries(NO_LABELS, family(clock))

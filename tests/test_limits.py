@@ -275,6 +275,7 @@ def test_a_share_whose_part_overflowed_proves_no_less_than(time: ManualClock) ->
 # -- the guide's security collector
 
 
+@pytest.mark.untraced
 def test_critical_violations_are_counted_right_among_twenty_thousand_sources(time: ManualClock) -> None:
     security = SecurityMetrics(clock=time)
     severities = list(MetricSeverity)

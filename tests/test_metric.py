@@ -270,6 +270,7 @@ def test_a_computed_gauge_is_what_its_function_says(collector: MetricsCollector)
     assert metric.get_latest_value() == metric.get_max() == 1000.0
 
 
+@pytest.mark.untraced
 async def test_history_is_kept_for_as_long_as_a_rule_asks(registry: MetricsRegistry) -> None:
     """A window of three days on a metric whose history is a day otherwise."""
     hits = registry.collector("app").counter("hits")

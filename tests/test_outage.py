@@ -213,6 +213,7 @@ def test_what_is_refused_is_a_dead_letter_and_can_be_discarded() -> None:
     assert sim.manager.dead_letters() == []
 
 
+@pytest.mark.untraced
 def test_what_cannot_be_delivered_for_a_day_is_a_dead_letter() -> None:
     switch = Switch("ops")
     sim = Simulator(busy(), channels=[switch])
@@ -238,6 +239,7 @@ def test_resending_a_letter_whose_alert_is_over_tells_that_it_was_missed() -> No
     assert [(notice.kind.value, notice.extra.get("missed")) for notice in switch.notices] == [("missed", 1)]
 
 
+@pytest.mark.untraced
 def test_dead_letters_are_bounded_and_those_dropped_are_counted() -> None:
     switch = Switch("ops")
     sim = Simulator(busy(evaluation_interval="1s"), channels=[switch])

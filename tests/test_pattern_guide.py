@@ -1069,6 +1069,7 @@ class Load:
     violations: int = 0
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     ("name", "trouble"),
     [

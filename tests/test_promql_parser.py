@@ -674,6 +674,7 @@ def rules() -> Iterator[str]:
             yield from (rule["expr"] for rule in group["rules"] or ())
 
 
+@pytest.mark.untraced
 @needs_rules
 def test_all_real_rules_are_read_and_printed_and_read_as_the_same() -> None:
     texts = list(rules())
@@ -746,6 +747,7 @@ def test_prometheus_itself_words_old_errors_so(prometheus: str) -> None:
         assert answer["error"] == f'invalid parameter "query": {line}:{column}: parse error: {message}'
 
 
+@pytest.mark.untraced
 @external
 @needs_rules
 @with_prometheus

@@ -488,6 +488,7 @@ def test_what_happened_once_has_the_same_time_on_every_page() -> None:
     assert page(app) == page(app)
 
 
+@pytest.mark.untraced
 def test_classic_and_native_buckets_agree_while_a_thread_records(app: MetricsCollector) -> None:
     sizes = app.histogram("sizes", buckets=(1,)).labels()
     sizes.observe(1.0)

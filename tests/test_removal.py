@@ -615,6 +615,7 @@ traces = st.builds(
 )
 
 
+@pytest.mark.untraced
 @given(traces, st.lists(st.floats(0.02, 1.2), min_size=6, max_size=6), st.sampled_from([86_400.0, 60.0, 300.0]))
 @settings(max_examples=examples(120))
 def test_the_law_of_windows_holds_over_removal(
@@ -705,6 +706,7 @@ def in_threads(*works: Callable[[], None]) -> None:
         thread.join()
 
 
+@pytest.mark.untraced
 @pytest.mark.usefixtures("restless_threads")
 def test_nothing_is_lost_by_removing_while_others_record(collector: MetricsCollector, time: ManualClock) -> None:
     hits, sizes = collector.counter("hits", labels=("user",)), collector.histogram("sizes", labels=("user",))
@@ -744,6 +746,7 @@ def test_nothing_is_lost_by_removing_while_others_record(collector: MetricsColle
     assert found.count == found.sum == sum(found.buckets.values()) == writers * count
 
 
+@pytest.mark.untraced
 @pytest.mark.usefixtures("restless_threads")
 def test_a_total_that_is_read_while_series_are_removed_never_falls(collector: MetricsCollector) -> None:
     hits = collector.counter("hits", labels=("user",))

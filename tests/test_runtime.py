@@ -176,6 +176,7 @@ async def test_a_coroutine_without_a_name_has_that_of_its_class() -> None:
     await task
 
 
+@pytest.mark.untraced
 async def test_a_hundred_thousand_tasks_do_not_hold_the_loop() -> None:
     """`asyncio.all_tasks` alone takes 40 ms for them. A garbage collection in between would be anybody's."""
     source, tasks = RuntimeSource(), [asyncio.create_task(work()) for _ in range(100_000)]

@@ -251,6 +251,7 @@ async def wrong() -> float:
     raise ZeroDivisionError
 
 
+@pytest.mark.untraced
 async def test_a_thousand_rules_are_each_judged_once_an_interval_whatever_others_do(engine: Engine) -> None:
     for n in range(1000):
         engine.core.add_rule(engine.rule(f"rule {n}"))

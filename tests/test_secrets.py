@@ -32,7 +32,7 @@ from kailash_monitor.web import Request, Site
 
 from smtp_server import HOST, scripted_server  # isort: skip
 
-pytestmark = pytest.mark.real_time
+pytestmark = [pytest.mark.real_time, pytest.mark.untraced]
 
 MARK: Final = "Pl4nt-"
 """How each secret begins: fit for an address, a header, a token and a key, and to be met nowhere else in the program."""

@@ -187,6 +187,7 @@ def markup(message: dict[str, object]) -> list[str]:
     return [found for text in texts(message) for found in MARKUP.findall(text)]
 
 
+@pytest.mark.untraced
 @given(NOTICES)
 def test_every_message_keeps_the_limits_whatever_its_texts(notice: Notice) -> None:
     message = json.loads(json_bytes(payload(notice, mention=CRITICAL)))

@@ -96,6 +96,7 @@ def test_an_alert_of_a_storm_that_fires_again_is_told_so() -> None:
     assert kinds == ["firing", "resolved", "firing"]
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("killed", [False, True], ids=["stopped", "killed"])
 def test_a_storm_survives_a_restart(killed: bool) -> None:
     rule = AlertRule("busy", "", "error", "queue", "> 5", group_by=["host"], notification_interval=0)

@@ -20,6 +20,8 @@ from kailash_monitor.model.labels import NO_LABELS
 from kailash_monitor.model.window import GaugeWindow
 from kailash_monitor.testing import ManualClock
 
+pytestmark = pytest.mark.untraced
+
 LARGE = os.environ.get("KAILASH_MONITOR_STRESS") == "1"
 THREADS = 8
 INCREMENTS = 1_000_000 if LARGE else 50_000

@@ -253,6 +253,7 @@ def test_a_resent_letter_is_told_though_the_program_is_killed_before_it_could() 
     assert kinds(switch) == ["firing"]
 
 
+@pytest.mark.untraced
 def test_a_message_is_given_up_after_a_day_however_often_the_program_began_anew_in_it() -> None:
     switch = Switch("ops")
     sim = Simulator(busy(), channels=[switch], with_store=True)
@@ -324,6 +325,7 @@ def test_a_resent_letter_shows_that_a_channel_that_refused_is_well_again() -> No
     assert active(sim) == []
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     ("after", "again"), [(math.nan, 0.25), (-5.0, 0.25), (math.inf, 86_400.0), (1e9, 86_400.0)], ids=str
 )
