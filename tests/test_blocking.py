@@ -20,6 +20,8 @@ from kailash_monitor.metrics import MetricsCollector, MetricsRegistry
 from kailash_monitor.storage import MemoryStore
 from kailash_monitor.testing import RecordingChannel
 
+from newcomers import Newcomers  # isort: skip
+
 from served import hook  # isort: skip
 
 
@@ -123,16 +125,16 @@ def test_it_has_all_that_the_manager_for_event_loops_has() -> None:
 
 
 def test_start_and_stop_may_be_called_twice_and_again(manager: AlertManager) -> None:
-    before = threading.active_count()
+    before = Newcomers()
     for _ in range(3):
         manager.start()
         manager.start()
         assert manager.running
-        assert threading.active_count() == before + 1
+        assert before.count == 1
         manager.stop()
         manager.stop()
         assert not manager.running
-        assert threading.active_count() == before
+        assert before.count == 0
 
 
 def test_it_is_a_context_too(manager: AlertManager) -> None:
@@ -159,7 +161,7 @@ def test_sources_are_sampled(manager: AlertManager) -> None:
 
 
 def test_started_by_many_threads_at_once_it_starts_once(manager: AlertManager) -> None:
-    before, together = threading.active_count(), threading.Barrier(8)
+    before, together = Newcomers(), threading.Barrier(8)
 
     def start() -> None:
         together.wait()
@@ -171,24 +173,24 @@ def test_started_by_many_threads_at_once_it_starts_once(manager: AlertManager) -
         thread.start()
     for thread in threads:
         thread.join()
-    assert threading.active_count() == before + 1
+    assert before.count == 1
     manager.stop()
-    assert threading.active_count() == before
+    assert before.count == 0
 
 
 def test_a_start_that_fails_says_why_and_leaves_nothing_running(tmp_path: Path) -> None:
-    before = threading.active_count()
+    before = Newcomers()
     manager = AlertManager(MetricsRegistry(), store=tmp_path / "no" / "folder.db")
     for _ in range(2):
         with pytest.raises(LifecycleError, match="could not start: StoreNotWritable"):
             manager.start()
         assert not manager.running
         assert manager.failure is not None
-    eventually(lambda: threading.active_count() == before)
+    eventually(lambda: before.count == 0)
     (tmp_path / "no").mkdir()
     with manager:
         assert manager.failure is None
-    eventually(lambda: threading.active_count() == before)
+    eventually(lambda: before.count == 0)
 
 
 class HangingStore(MemoryStore):

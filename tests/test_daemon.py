@@ -7,6 +7,8 @@ import pytest
 
 from kailash_monitor.engine.daemon import DaemonCalls
 
+from newcomers import Newcomers  # isort: skip
+
 
 async def test_a_call_gives_its_result_or_its_error() -> None:
     calls = DaemonCalls(2)
@@ -22,15 +24,15 @@ async def test_calls_run_in_threads_that_end_with_the_process() -> None:
 @pytest.mark.real_time
 async def test_what_hangs_is_abandoned_and_bounded() -> None:
     calls, release = DaemonCalls(2), threading.Event()
-    before = threading.active_count()
+    before = Newcomers()
     for _ in range(2):
         with pytest.raises(TimeoutError):
             await calls.call(release.wait, 10, seconds=0.05)
     for _ in range(5):
         with pytest.raises(TimeoutError, match="2 calls before it still hang"):
             await calls.call(release.wait, 10, seconds=0.05)
-    assert threading.active_count() == before + 2
+    assert before.count == 2
     release.set()
-    while threading.active_count() > before:
+    while before.count > 0:
         await asyncio.sleep(0.01)
     assert await calls.call(lambda: "free again", seconds=1) == "free again"

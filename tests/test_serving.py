@@ -16,6 +16,8 @@ from kailash_monitor.integrations import serving
 from kailash_monitor.integrations.serving import Role, Upkeep, current_role, role_of
 from kailash_monitor.metrics import MetricsRegistry
 
+from newcomers import Newcomers  # isort: skip
+
 SERVING, WAITING, NOT_SERVING = Role.SERVING, Role.WAITING, Role.NOT_SERVING
 APP = ("site.app", "importlib", "importlib._bootstrap")
 FLASK = (*APP, "flask.cli", "click.core", "__main__")
@@ -132,18 +134,18 @@ def test_a_manager_starts_when_the_role_says(
     role: Role, after_set_up: bool, after_a_request: bool, manager: AlertManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serving, "current_role", lambda: role)
-    upkeep, before = Upkeep(manager), threading.active_count()
+    upkeep, before = Upkeep(manager), Newcomers()
     try:
         upkeep.set_up()
-        assert (threading.active_count() > before) is after_set_up
+        assert (before.count > 0) is after_set_up
         upkeep.asked()
-        assert (threading.active_count() > before) is after_a_request
+        assert (before.count > 0) is after_a_request
         if after_a_request:
             eventually(lambda: manager.running)
     finally:
         upkeep.stop()
     upkeep.asked()
-    eventually(lambda: threading.active_count() == before)
+    eventually(lambda: before.count == 0)
 
 
 def ours_beside(others: set[threading.Thread]) -> list[str]:
@@ -185,13 +187,13 @@ def test_a_store_in_use_is_waited_for(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_while_it_waits_for_a_store_it_can_be_stopped(tmp_path: Path) -> None:
-    before = threading.active_count()
+    before = Newcomers()
     upkeep = Upkeep(new := AlertManager(MetricsRegistry(), store=tmp_path / "alerts.db"))
     with AlertManager(MetricsRegistry(), store=tmp_path / "alerts.db"):
         upkeep.start()
         eventually(lambda: new.failure)
         upkeep.stop()
-    eventually(lambda: threading.active_count() == before)
+    eventually(lambda: before.count == 0)
     assert not new.running
 
 

@@ -1,0 +1,16 @@
+"""Threads that are new since some moment: those of tests before may end at any time, and are nobody's business."""
+
+import threading
+
+__all__ = ["Newcomers"]
+
+
+class Newcomers:
+    """Counts the threads that were not there when this was made."""
+
+    def __init__(self) -> None:
+        self._there = set(threading.enumerate())
+
+    @property
+    def count(self) -> int:
+        return len(set(threading.enumerate()) - self._there)
