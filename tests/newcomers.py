@@ -12,5 +12,10 @@ class Newcomers:
         self._there = set(threading.enumerate())
 
     @property
+    def ours(self) -> list[str]:
+        """The names of those that this package started."""
+        return [one.name for one in set(threading.enumerate()) - self._there if one.name.startswith("kailash-monitor")]
+
+    @property
     def count(self) -> int:
         return len(set(threading.enumerate()) - self._there)

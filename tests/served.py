@@ -26,8 +26,13 @@ class Hook:
     url: str = ""
     status: int = 200
     got: list[dict[str, Any]] = field(default_factory=list)
+    came: list[float] = field(default_factory=list)  # when each of them did, on time.monotonic()
     refused: list[dict[str, Any]] = field(default_factory=list)
     open: threading.Event = field(default_factory=threading.Event)
+
+    def kinds(self) -> list[str]:
+        """The kinds of all that was taken."""
+        return [body["context"]["kind"] for body in self.got]
 
     def told(self) -> list[str]:
         """The kinds of what was taken, each message once."""
@@ -44,7 +49,11 @@ def hook(*, answers: bool = True) -> Iterator[Hook]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            (one.got if one.status == 200 else one.refused).append(body)
+            if one.status == 200:
+                one.came.append(time.monotonic())
+                one.got.append(body)
+            else:
+                one.refused.append(body)
             one.open.wait(20)
             self.send_response(one.status)
             self.end_headers()

@@ -148,14 +148,9 @@ def test_a_manager_starts_when_the_role_says(
     eventually(lambda: before.count == 0)
 
 
-def ours_beside(others: set[threading.Thread]) -> list[str]:
-    """The names of threads of ours that are not among the others."""
-    return [one.name for one in set(threading.enumerate()) - others if one.name.startswith("kailash-monitor")]
-
-
 def test_many_requests_at_once_start_it_once(manager: AlertManager, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, "current_role", lambda: WAITING)
-    upkeep, before = Upkeep(manager), set(threading.enumerate())
+    upkeep, before = Upkeep(manager), Newcomers()
     upkeep.set_up()
     together = threading.Barrier(8)
 
@@ -169,7 +164,7 @@ def test_many_requests_at_once_start_it_once(manager: AlertManager, monkeypatch:
     for thread in threads:
         thread.join()
     eventually(lambda: manager.running)
-    eventually(lambda: ours_beside(before) == ["kailash-monitor"])
+    eventually(lambda: before.ours == ["kailash-monitor"])
     upkeep.stop()
 
 
