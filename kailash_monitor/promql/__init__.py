@@ -1,7 +1,7 @@
 """PromQL: a text becomes a tree, a tree becomes a text."""
 
 from kailash_monitor.promql.durations import seconds_of
-from kailash_monitor.promql.errors import ParseError
+from kailash_monitor.promql.errors import EvaluationError, ParseError
 from kailash_monitor.promql.functions import AGGREGATORS, FUNCTIONS, Aggregator, Signature, ValueType
 from kailash_monitor.promql.numbers import number_text
 from kailash_monitor.promql.operators import OPERATORS, BinaryOperator, Purpose
@@ -41,6 +41,7 @@ __all__ = [
     "BinaryOperator",
     "Boundary",
     "Call",
+    "EvaluationError",
     "Expression",
     "LabelMatcher",
     "Matching",

@@ -1,10 +1,10 @@
-"""The error of a PromQL text: what is wrong, and where it stands."""
+"""Errors of PromQL: what is wrong with a text and where it stands, or why an expression has no value."""
 
 from typing import Final
 
 from kailash_monitor.errors import MonitoringError
 
-__all__ = ["ParseError"]
+__all__ = ["EvaluationError", "ParseError"]
 
 _EXCERPT: Final = 100
 """Columns of an excerpt: about what a terminal shows of a line."""
@@ -53,3 +53,14 @@ class ParseError(MonitoringError, ValueError):
         before = self.column - 1 - cut
         carets = max(1, min(self.end - self.start, len(shown) - before))
         return f"  {shown}\n  {' ' * before}{'^' * carets}"
+
+
+class EvaluationError(MonitoringError, ValueError):
+    """A PromQL expression has no value with the data there is, as where series cannot be matched one to one.
+
+    `str()` is worded as Prometheus words it.
+    """
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+        super().__init__(message)

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from kailash_monitor.promql.quoting import quoted
 
-__all__ = ["number_text", "parse_number"]
+__all__ = ["general_text", "number_text", "parse_number"]
 
 
 def parse_number(text: str) -> float:
@@ -37,3 +37,14 @@ def number_text(value: float) -> str:
         return "+Inf" if value > 0 else "-Inf"
     text = repr(value)
     return (format(Decimal(text), "f") if "e" in text else text).removesuffix(".0")
+
+
+def general_text(value: float) -> str:
+    """Give a number as Go's `%g`: `0.5`, `1e-05`, `1e+06`, `+Inf`."""
+    if value != value or abs(value) == float("inf"):
+        return number_text(value)
+    mantissa, _, exponent = format(Decimal(repr(value)).normalize(), "e").partition("e")
+    power = int(exponent)
+    if -4 <= power < 6:
+        return number_text(value)
+    return f"{mantissa}e{'-' if power < 0 else '+'}{abs(power):02d}"

@@ -1,0 +1,128 @@
+"""Queries: an expression evaluated once, or again and again over a stretch of time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias, TypeVar
+
+from kailash_monitor.promql.anchoring import extended_samples
+from kailash_monitor.promql.annotations import Annotations
+from kailash_monitor.promql.errors import EvaluationError
+from kailash_monitor.promql.evaluation import Evaluation, Settings
+from kailash_monitor.promql.functions import ValueType
+from kailash_monitor.promql.labelset import NO_LABEL_SET, LabelSet
+from kailash_monitor.promql.over_time import RangeWindow
+from kailash_monitor.promql.quoting import quoted
+from kailash_monitor.promql.reading import Span
+from kailash_monitor.promql.samples import Matrix, Samples, Vector
+from kailash_monitor.promql.source import Pieces, Source
+from kailash_monitor.promql.stretch import Reach, Readable, check_unique
+from kailash_monitor.promql.tree import Expression
+from kailash_monitor.promql.types import type_of
+
+__all__ = ["DEFAULT", "Result", "Settings", "finished", "instant", "ranged"]
+
+T = TypeVar("T")
+
+DEFAULT: Final = Settings()
+
+PIECE: Final = 1000
+"""Series that are renamed without a pause: about a millisecond's work."""
+
+Value: TypeAlias = float | str | Vector | Matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a query gave: a float, a text, a vector or a matrix, as `type` says, and what its author should know of it."""
+
+    type: ValueType
+    value: Value
+    warnings: tuple[str, ...] = ()
+    infos: tuple[str, ...] = ()
+
+
+def finished(pieces: Pieces[T]) -> T:
+    """Do work that comes in pieces in one go."""
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+
+
+def instant(tree: Expression, text: str, source: Source, time: int, settings: Settings = DEFAULT) -> Pieces[Result]:
+    """Evaluate `tree`, which was read from `text` and has passed `check`, at `time` (milliseconds since 1970).
+
+    An EvaluationError where it has no value, a ParseError where a duration cannot be told.
+    """
+    notes = Annotations(text)
+    evaluation = Evaluation(tree, text, source, Span(time, time), settings, notes)
+    yield from evaluation.prepare()
+    kind = type_of(tree)
+    if kind is ValueType.MATRIX:
+        series, window = yield from evaluation.stretch(tree, time)
+        return Result(kind, _stretches(series, window, evaluation.beyond(tree)), notes.warnings, notes.infos)
+    value = yield from evaluation.value(tree, time)
+    if kind is ValueType.VECTOR and settings.delayed_name_removal:
+        value = yield from _named(value)
+    return Result(kind, value, notes.warnings, notes.infos)
+
+
+def ranged(
+    tree: Expression, text: str, source: Source, start: int, end: int, step: int, settings: Settings = DEFAULT
+) -> Pieces[Result]:
+    """Evaluate `tree` each `step` from `start` to `end` (milliseconds since 1970), as `instant` does: a matrix by labels.
+
+    A ValueError where the step is not above zero, or the end before the start.
+    """
+    if step <= 0 or end < start:
+        raise ValueError(f"from {start} to {end} by {step}: the step must be above 0 and the end not before the start")
+    kind, notes = type_of(tree), Annotations(text)
+    if kind not in (ValueType.SCALAR, ValueType.VECTOR):
+        wanted = "must be Scalar or instant Vector"
+        raise EvaluationError(f"invalid expression type {quoted(kind.documented)} for range query, {wanted}")
+    span = Span(start, end, step)
+    evaluation = Evaluation(tree, text, source, span, settings, notes)
+    yield from evaluation.prepare()
+    series: dict[LabelSet, tuple[list[int], list[float]]] = {}
+    for time in span.times:
+        value = yield from evaluation.value(tree, time)
+        vector = value if isinstance(value, list) else [(NO_LABEL_SET, value)]
+        if settings.delayed_name_removal:
+            vector = yield from _named(vector)
+        evaluation.count(len(vector))
+        for labels, one in vector:
+            times, values = series.setdefault(labels, ([], []))
+            times.append(time)
+            values.append(one)
+        yield
+    matrix = [(labels, Samples(*samples)) for labels, samples in series.items()]
+    matrix.sort(key=lambda one: sorted(one[0].labels.items()))
+    return Result(ValueType.MATRIX, matrix, notes.warnings, notes.infos)
+
+
+def _stretches(series: Sequence[Readable], window: RangeWindow, beyond: Reach | None) -> Matrix:
+    matrix: Matrix = []
+    for one in series:
+        if beyond is None:
+            inside = one.samples.within(window.start, window.end)
+        else:
+            reached = beyond.within(one.samples, window)
+            inside = Samples(*extended_samples(beyond.anchor, reached.times, reached.values, window))
+        if inside.times:
+            matrix.append((one.labels, inside))
+    return matrix
+
+
+def _named(vector: Vector) -> Pieces[Vector]:
+    """Drop the names that are no part of the result. An EvaluationError where two series are the same then."""
+    result: Vector = []
+    for first in range(0, len(vector), PIECE):
+        if first:
+            yield
+        result += [
+            (labels.nameless if labels.drops_name else labels, value) for labels, value in vector[first : first + PIECE]
+        ]
+    yield from check_unique(result)
+    return result
