@@ -19,6 +19,7 @@ from kailash_monitor.clock import Clock, SystemClock
 from kailash_monitor.engine.agenda import SLACK, Agenda
 from kailash_monitor.engine.core import Core
 from kailash_monitor.engine.grid import Grid
+from kailash_monitor.engine.queries import LocalQueries
 from kailash_monitor.engine.scheduler import Scheduler
 from kailash_monitor.engine.wakeup import Bell
 from kailash_monitor.metrics import MetricsCollector, MetricsRegistry
@@ -185,7 +186,7 @@ class Engine:
         self.bell: Final = Bell()
         self.registry: Final = MetricsRegistry(clock=clock)
         self.core: Final = Core(self.registry, new_id=lambda: "id", luck=lambda: 0.5, ring=self.bell.ring)
-        self.scheduler: Final = Scheduler(clock, self.core, self.bell)
+        self.scheduler: Final = Scheduler(clock, self.core, self.bell, LocalQueries(self.registry))
         self.judged: Final[list[tuple[str, float]]] = []
 
     @property

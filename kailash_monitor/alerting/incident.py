@@ -1,5 +1,6 @@
 """Incidents: one alert's story from its first breach to its end."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
@@ -45,7 +46,7 @@ class Incident(NamedTuple):
     began with, whatever becomes of the rule; `severity` is that of the level that is breached.
     `since` is when the present state began, moved on by the time in which nothing was known; `seen` is the last tick that
     judged it. `value` is the last known reading, `peak` the worst while it was breached. `ended_by` tells why it is over:
-    RESOLVED, RULE_REMOVED or SERIES_REMOVED.
+    RESOLVED, RULE_REMOVED or SERIES_REMOVED. `annotations` are those of its own, where its rule's are templates.
     """
 
     key: AlertKey
@@ -62,6 +63,7 @@ class Incident(NamedTuple):
     ended_by: Reason | None = None
     value: float | None = None
     peak: float | None = None
+    annotations: Mapping[str, str] | None = None
 
     @property
     def active(self) -> bool:

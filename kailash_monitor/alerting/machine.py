@@ -1,7 +1,8 @@
 """The state machine of an alert: what one reading makes of one incident."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from math import isfinite
 from typing import Final, assert_never
 
 from kailash_monitor.alerting.incident import AlertKey, Incident, State
@@ -19,6 +20,7 @@ from kailash_monitor.rules import (
     Unproven,
     Value,
     Waiting,
+    Words,
     breached,
 )
 
@@ -84,10 +86,13 @@ def step(
 ) -> tuple[Incident | None, Transition | None]:
     """Give the incident after `reading`, None where there is nothing to remember, and the transition if there was one."""
     if before is not None and before.state is not State.RESOLVED:
-        longest = GAP * rule.evaluation_interval + (0.0 if rule.reading is None else rule.timeout)
+        longest = GAP * rule.evaluation_interval + rule.waits
         before = freeze(before, now) if now - before.seen > longest else before
     level = _level(rule, before, reading)
-    return _apply(rule, key, before, _event(rule, before, level, now), level, _value_of(reading), now)
+    after, transition = _apply(rule, key, before, _event(rule, before, level, now), level, _value_of(reading), now)
+    if after is not None and isinstance(reading, Value) and reading.words is not None:
+        return _worded(after, transition, reading.words)
+    return after, transition
 
 
 def end(before: Incident, reason: Reason, now: float) -> tuple[Incident | None, Transition | None]:
@@ -181,6 +186,13 @@ def _apply(
     return after, Transition(before, after, now) if changed else None
 
 
+def _worded(after: Incident, transition: Transition | None, words: Words) -> tuple[Incident, Transition | None]:
+    """Give the incident with what is said of it now; the labels are those that it began with."""
+    begins = transition is not None and (transition.before is None or transition.before.number != after.number)
+    after = after._replace(annotations=words.annotations, labels=words.labels if begins else after.labels)
+    return after, None if transition is None else replace(transition, after=after)
+
+
 def _peak(rule: AlertRule, peak: float | None, event: Event, value: float | None) -> float | None:
     """Give the worst value while it was breached."""
     if value is None or event not in _BREACHES:
@@ -192,4 +204,4 @@ _BREACHES: Final = frozenset({Event.BREACH, Event.BREACH_HELD, Event.HIGHER, Eve
 
 
 def _value_of(reading: Reading) -> float | None:
-    return reading.value if isinstance(reading, Value) else None
+    return reading.value if isinstance(reading, Value) and isfinite(reading.value) else None

@@ -14,7 +14,7 @@ from kailash_monitor.alerting.standing import GroupKey
 from kailash_monitor.alerting.trail import Trail
 from kailash_monitor.alerting.trouble import BLIND, MISSING, OWN, PATIENCE, Cause, Trouble, blind_rule
 from kailash_monitor.engine.journal import Journal
-from kailash_monitor.engine.sighting import ASKED, Sighting
+from kailash_monitor.engine.sighting import Sighting, place_of
 from kailash_monitor.model.labels import NO_LABELS, Labels
 from kailash_monitor.model.reason import Reason
 from kailash_monitor.model.severity import AlertSeverity
@@ -427,7 +427,7 @@ class AlertBook:
 
 def _applies(rule: AlertRule, collector: str) -> bool:
     """Whether the rule judges what is in a collector."""
-    return rule.enabled and rule.collector in (None, collector) and (rule.reading is None or collector == ASKED)
+    return rule.enabled and rule.collector in (None, collector) and (not rule.waits or collector == place_of(rule))
 
 
 def _has_group(rule: AlertRule, group: Labels) -> bool:
@@ -487,8 +487,8 @@ def _overflow_rule(rule: AlertRule, severity: AlertSeverity) -> AlertRule:
         "> 0",
         evaluation_interval=rule.evaluation_interval,
         notification_interval=rule.notification_interval,
-        labels=rule.labels,
-        annotations=rule.annotations,
+        labels=rule.labels if rule.expr is None else {},
+        annotations=rule.annotations if rule.expr is None else {},
         group_by=tuple(OVERFLOW),
         hold=rule.hold,
         keep_firing=rule.keep_firing,

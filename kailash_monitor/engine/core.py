@@ -32,7 +32,7 @@ from kailash_monitor.engine.journal import Journal
 from kailash_monitor.engine.outbox import Outbox
 from kailash_monitor.engine.restored import Restored
 from kailash_monitor.engine.rulebook import RuleBook
-from kailash_monitor.engine.sighting import ASKED, Sighting, sighting_of
+from kailash_monitor.engine.sighting import Sighting, place_of, sighting_of
 from kailash_monitor.engine.status import Untold
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.metrics.self_metrics import SELF
@@ -183,7 +183,7 @@ class Core:
                 rule, answer = self._answers.popleft()
                 if self._asking.get(rule.name) is rule:
                     del self._asking[rule.name]
-                yield from self._take_in(rule, [sighting_of(rule, self.book.groups(rule.name, ASKED), answer)], now)
+                yield from self._take_in(rule, [sighting_of(rule, self.book.groups(rule.name, place_of(rule)), answer)], now)
             yield
 
     def _hasten_written(self) -> None:
@@ -205,7 +205,7 @@ class Core:
         if rule is None:
             return
         self._written.discard(name)
-        if rule.reading is not None:
+        if rule.reading is not None or rule.expr is not None:
             self._ask(rule)
             return
         sightings: list[Sighting] = []

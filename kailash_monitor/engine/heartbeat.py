@@ -121,7 +121,7 @@ def ailment(rules: Iterable[RuleStatus], down: Mapping[str, bool], *, store_fail
 def _longest_pause(rule: AlertRule) -> float:
     """Give the seconds between two judgements after which something is wrong: a reading of its own may take its time."""
     interval = rule.evaluation_interval
-    return interval + max(LATE, 3 * interval) + (0.0 if rule.reading is None else rule.timeout)
+    return interval + max(LATE, 3 * interval) + rule.waits
 
 
 def look(core: Core, channels: Mapping[str, NotificationChannel], *, store_fails: bool) -> str | None:

@@ -27,6 +27,7 @@ from kailash_monitor.engine.explanation import Explanation
 from kailash_monitor.engine.heartbeat import Beat, Heart, look
 from kailash_monitor.engine.people import LONGEST, OpenSilence, People
 from kailash_monitor.engine.postman import Postman
+from kailash_monitor.engine.queries import LocalQueries, Queries
 from kailash_monitor.engine.run import Run
 from kailash_monitor.engine.sampler import Sampler, interval_of
 from kailash_monitor.engine.scheduler import Scheduler
@@ -93,6 +94,8 @@ class AlertManager:
     for so long, and which line of code held it up: from a thread, while it lasts.
 
     `stop_timeout` is how long a stop waits for messages that are under way; what is left goes out after the next start.
+    `queries` evaluates the expressions of rules; by default that is done here, over the registry's own metrics.
+
     `new_id` and `luck` (a number from 0 to 1) are the sources of message ids and of jitter, to be replaced in tests; `core`
     is what decides, for those who drive it themselves, as the simulator does. What goes wrong while it runs (a rule, a
     channel, a source) is logged and counted, never raised; `failure` keeps what ended it, where something did.
@@ -106,6 +109,7 @@ class AlertManager:
         heartbeat: Beat | None = None,
         stall_after: Duration | None = None,
         stop_timeout: Duration = "3s",
+        queries: Queries | None = None,
         new_id: Callable[[], str] = _new_id,
         luck: Callable[[], float] = random.random,
     ) -> None:
@@ -132,7 +136,9 @@ class AlertManager:
             troubled=self._sampler.troubled,
         )
         self._lock = self.core.lock
-        self._scheduler = Scheduler(self._clock, self.core, self._bell)
+        self.local_queries: Final = LocalQueries(registry, self._sampler.troubled)
+        self.queries: Final = self.local_queries if queries is None else queries
+        self._scheduler = Scheduler(self._clock, self.core, self._bell, self.queries)
         self._archivist = Archivist(self._clock, self.core, _store(store))
         courier = Courier(self._clock, self.core)
         self._postman = Postman(self._clock, self.core, self._archivist, courier)

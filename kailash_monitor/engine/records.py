@@ -203,6 +203,7 @@ class _Sheet:
             "ended_by": _value(incident.ended_by),
             "value": incident.value,
             "peak": incident.peak,
+            **({} if incident.annotations is None else {"annotations": dict(incident.annotations)}),
         }
 
     def _rule(self, rule: AlertRule) -> int:
@@ -354,6 +355,7 @@ class Reading:
             None if document["ended_by"] is None else Reason(document["ended_by"]),
             document["value"],
             document["peak"],
+            document.get("annotations"),
         )
 
     def _entry(self, document: Json, incidents: list[Incident]) -> LedgerEntry:

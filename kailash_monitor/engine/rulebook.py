@@ -9,7 +9,7 @@ from kailash_monitor.alerting.incident import Incident, State
 from kailash_monitor.alerting.trouble import OWN
 from kailash_monitor.channels.text import one_line
 from kailash_monitor.engine.agenda import Turn
-from kailash_monitor.engine.sighting import ASKED, Sighting
+from kailash_monitor.engine.sighting import Sighting, place_of
 from kailash_monitor.engine.status import RuleStatus
 from kailash_monitor.errors import RuleError
 from kailash_monitor.metrics import MetricsCollector
@@ -136,8 +136,8 @@ class RuleBook:
 
 def _ids(rule: AlertRule, collectors: Iterable[str]) -> set[str]:
     """Give the ids the rule's alerts can have, label groups aside."""
-    if rule.reading is not None:
-        return {f"{rule.name}_{ASKED}"}
+    if rule.reading is not None or rule.expr is not None:
+        return {f"{rule.name}_{place_of(rule)}"}
     return {f"{rule.name}_{name}" for name in (collectors if rule.collector is None else [rule.collector])}
 
 
@@ -150,7 +150,8 @@ def _state_word(rule: AlertRule, states: set[State], judged: _Judged | None) -> 
             return word
     if judged is not None and judged.error:
         return "error"
-    return "waiting" if judged is None or judged.value is None else "inactive"
+    waits = judged is None or (judged.value is None and rule.expr is None)  # an expression that gives nothing is well
+    return "waiting" if waits else "inactive"
 
 
 def _wall(at: float, offset: float) -> datetime:

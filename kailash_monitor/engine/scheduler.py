@@ -8,6 +8,7 @@ from typing import Final
 from kailash_monitor.clock import Clock
 from kailash_monitor.engine.core import Core
 from kailash_monitor.engine.daemon import DaemonCalls
+from kailash_monitor.engine.queries import Queries, values_of
 from kailash_monitor.engine.task_group import TaskGroup, cancellation_is_ours
 from kailash_monitor.engine.wakeup import Bell
 from kailash_monitor.rules import AlertRule
@@ -32,10 +33,11 @@ class Scheduler:
     `run` belongs to one loop at a time. Mutable, by that loop: when it last came round.
     """
 
-    def __init__(self, clock: Clock, core: Core, bell: Bell) -> None:
+    def __init__(self, clock: Clock, core: Core, bell: Bell, queries: Queries) -> None:
         self._clock = clock
         self._core = core
         self._bell = bell
+        self._queries = queries
         self._loop: asyncio.AbstractEventLoop | None = None
         self._came_round: float | None = None
 
@@ -101,6 +103,8 @@ class Scheduler:
         self._core.answer(rule, answer)
 
     async def _answer(self, rule: AlertRule, threads: DaemonCalls) -> object:
+        if rule.expr is not None:
+            return await values_of(rule, self._queries, self._clock)
         assert rule.reading is not None
         given: object = rule.reading() if rule.awaits else await threads.call(rule.reading, seconds=None)
         return await given if inspect.isawaitable(given) else given

@@ -8,10 +8,18 @@ from kailash_monitor.model.severity import AlertSeverity
 from kailash_monitor.model.views import MetricView
 from kailash_monitor.rules import AlertRule, Empty, Failed, Missing, NoData, Reading, Value, breached, readings_of
 
-__all__ = ["ASKED", "Sighting", "sighting_of"]
+__all__ = ["Sighting", "place_of", "sighting_of"]
 
-ASKED = "reading"
+ASKED: Final = "reading"
 """What stands for the collector of alerts whose rule reads an answer of the user's own."""
+
+QUERIED: Final = "promql"
+"""What stands for the collector of alerts whose rule has an expression."""
+
+
+def place_of(rule: AlertRule) -> str:
+    """Give what stands for the collector in the alerts of a rule that asks for an answer."""
+    return ASKED if rule.expr is None else QUERIED
 
 
 class Sighting:
@@ -21,12 +29,13 @@ class Sighting:
     `missing` those that had data and have none. `has_data` says whether anything could be judged, `worst` is the worst.
     `readings` are those of the groups that breach, are missing, or are in `known`: of ten thousand calm groups nothing is
     kept. `failed` says what went wrong, where something did, and `patience` how long to wait, at least, before somebody is
-    told of that.
+    told of that. `absent` is the reading of a group that is known from before and was not seen.
     """
 
     __slots__ = (
         "_match",
         "_metric",
+        "absent",
         "breaching",
         "collector",
         "failed",
@@ -58,6 +67,7 @@ class Sighting:
         self.worst: float | None = None
         self.failed: Failed | None = None
         self.patience = 0.0
+        self.absent: Reading = Missing()
 
     def take(self, rule: AlertRule, readings: Mapping[Labels, Reading]) -> None:
         """Add what was read of some groups: each is looked at once."""
@@ -93,15 +103,18 @@ class Sighting:
 
     def reading_of(self, group: Labels) -> Reading:
         """Give the reading of an alert that is known from before."""
-        return self.readings.get(group) or self.failed or Missing()
+        return self.readings.get(group) or self.failed or self.absent
 
 
 def sighting_of(rule: AlertRule, known: Container[Labels], answer: object) -> Sighting:
     """Give what a rule saw that reads an answer of the user's own; an exception is an error."""
-    sighting = Sighting(ASKED, known)
+    sighting = Sighting(place_of(rule), known)
+    if rule.expr is not None:
+        sighting.absent = Empty()  # what the expression leaves out is well
     try:
         if isinstance(answer, BaseException):
             raise answer
+        sighting.has_data = rule.expr is not None
         sighting.take(rule, readings_of(rule, answer))
     except Exception as error:  # the user's code
         sighting.fail(error)

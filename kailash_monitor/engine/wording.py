@@ -20,17 +20,18 @@ TITLES: Final = 20
 def alert_of(incident: Incident, status: AlertStatus, wall_offset: float) -> Alert:
     """Give the incident as people and channels see it; wall-clock time is its own plus `wall_offset`."""
     rule, group = incident.rule, incident.key.group
-    title = rule.annotations.get("summary") or rule.name.replace("_", " ").capitalize()
-    if group:
+    annotations = rule.annotations if incident.annotations is None else incident.annotations
+    title = annotations.get("summary") or rule.name.replace("_", " ").capitalize()
+    if group and incident.annotations is None:
         title = f"{title} ({', '.join(group.values())})"
     return Alert(
         incident.key.id,
         rule.name,
         incident.severity,
         title,
-        rule.description,
+        rule.description or (incident.annotations or {}).get("description", ""),
         labels=dict(incident.labels),
-        annotations=dict(rule.annotations),
+        annotations=dict(annotations),
         status=status,
         incident=incident.number,
         created_at=wall_time(incident.created_at, wall_offset),
@@ -38,7 +39,9 @@ def alert_of(incident: Incident, status: AlertStatus, wall_offset: float) -> Ale
         resolved_at=_wall(incident.resolved_at, wall_offset),
         value=incident.value,
         peak=incident.peak,
-        threshold=next((level.threshold for level in rule.levels if level.severity is incident.severity), rule.threshold),
+        threshold=None
+        if rule.expr is not None
+        else next((level.threshold for level in rule.levels if level.severity is incident.severity), rule.threshold),
     )
 
 

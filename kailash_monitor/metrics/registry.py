@@ -344,11 +344,14 @@ class MetricsRegistry:
         with self._lock:
             return dict(self._collectors)
 
-    def snapshot(self) -> Snapshot:
-        """Give all that can be exported now. A metric whose callback does not answer is left out and reported once."""
+    def snapshot(self, *, ask: bool = True) -> Snapshot:
+        """Give all that can be exported now. A metric whose callback does not answer is left out and reported once.
+
+        Without `ask` no callback is asked before somebody reads its metric.
+        """
         collectors = [
             CollectorSnapshot(
-                name, [metric for metric in collector.get_all_metrics().values() if self._answers(name, metric)]
+                name, [metric for metric in collector.get_all_metrics().values() if not ask or self._answers(name, metric)]
             )
             for name, collector in self.get_all_collectors().items()
         ]

@@ -11,8 +11,9 @@ from kailash_monitor.rules.host_rules import create_host_alert_rules
 from kailash_monitor.rules.level import Level
 from kailash_monitor.rules.no_data import NoData
 from kailash_monitor.rules.reader import Reader, Source, check_fits, read
-from kailash_monitor.rules.reading import Answer, Empty, Failed, Missing, Reading, ReadingFunction, Value, Waiting
+from kailash_monitor.rules.reading import Answer, Empty, Failed, Missing, Reading, ReadingFunction, Value, Waiting, Words
 from kailash_monitor.rules.rule import AlertRule
+from kailash_monitor.rules.rule_query import RuleQuery
 from kailash_monitor.rules.survey import Chunk
 
 __all__ = [
@@ -31,10 +32,12 @@ __all__ = [
     "Reader",
     "Reading",
     "ReadingFunction",
+    "RuleQuery",
     "Source",
     "Unproven",
     "Value",
     "Waiting",
+    "Words",
     "breached",
     "burn_rate_rules",
     "check_fits",

@@ -18,6 +18,8 @@ def readings_of(rule: AlertRule, answer: object) -> dict[Labels, Reading]:
     Without `group_by` it is one of these; with it, a mapping to them from the label's value, or from tuples of the labels'
     values in the order of `group_by`; None has no groups at all. A RuleError says what was seen instead.
     """
+    if rule.expr is not None and isinstance(answer, dict):
+        return answer  # what was made of a query's result
     if isinstance(answer, Coroutine):
         answer.close()  # else Python warns that nobody awaited it
         raise _wrong(rule, "gave a coroutine", "declare it with async def, and it is awaited")

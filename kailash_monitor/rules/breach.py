@@ -31,6 +31,8 @@ def breached(
     is past its `clear`. Where `value` is but a lower bound (`at_least`), a breach that it proves may be graver than it
     shows: then the alert stays at the gravest of its present levels that is not disproved.
     """
+    if rule.expr is not None:
+        return rule.severity  # whatever its query gives, NaN included
     comparator = rule.condition.comparator
     possible: AlertSeverity | None = None
     proven = True

@@ -10,7 +10,7 @@ from typing import Final
 from kailash_monitor.errors import RuleError
 from kailash_monitor.model.metric import MetricType
 
-__all__ = ["COMPARATORS", "WORDS", "Condition", "compare", "split"]
+__all__ = ["ANY_VALUE", "COMPARATORS", "WORDS", "Condition", "compare", "split"]
 
 COMPARATORS: Final[dict[str, Callable[[float, float], bool]]] = {
     ">": operator.gt,
@@ -76,7 +76,7 @@ class Condition:
         return cls(word, comparator, limit, percentile)
 
     def __str__(self) -> str:
-        return f"{self.word} {self.comparator} {self.threshold:g}".lstrip()
+        return "any value" if self is ANY_VALUE else f"{self.word} {self.comparator} {self.threshold:g}".lstrip()
 
     def fits(self, metric_type: MetricType) -> bool:
         """Whether the word means something for such a metric."""
@@ -94,6 +94,10 @@ class Condition:
     def wants_high(self) -> bool:
         """Whether large values are the bad ones."""
         return self.comparator in (">", ">=", "==", "!=")
+
+
+ANY_VALUE: Final = Condition("", ">=", -math.inf)
+"""Breached by whatever there is: the expression of a query leaves out what is well."""
 
 
 def split(text: str, where: str) -> tuple[str, str, str]:

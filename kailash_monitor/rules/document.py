@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from kailash_monitor.rules.budget import BurnRate
 from kailash_monitor.rules.rule import AlertRule
+from kailash_monitor.rules.rule_query import RuleQuery
 
 __all__ = ["document_of", "rule_of"]
 
@@ -36,6 +37,9 @@ def document_of(rule: AlertRule) -> dict[str, object]:
         document |= {"levels": levels, "clear": clear or None}
     if rule.reading is not None:
         return document | {"reading": True, "timeout": rule.timeout}
+    if rule.expr is not None:
+        said = {name: value for name, value in document.items() if name not in _OF_CONDITIONS}
+        return said | {"expr": rule.expr.text, "expr_offset": rule.expr.offset, "timeout": rule.timeout}
     document |= {"collector": rule.collector, "match": dict(rule.match), "on_write": rule.on_write}
     if rule.burn_rate is not None:
         return document | {"burn_rate": asdict(rule.burn_rate)}
@@ -47,9 +51,15 @@ def rule_of(document: Mapping[str, Any]) -> AlertRule:  # Any: as in JSON
     given = dict(document)
     if given.pop("reading", None):
         given["reading"] = _nothing
+    if given.get("expr") is not None:
+        given["expr"] = RuleQuery(given["expr"], given.pop("expr_offset", 0.0))
     if given.get("burn_rate") is not None:
         given["burn_rate"] = BurnRate(**given["burn_rate"])
     return AlertRule.from_mapping(given)
+
+
+_OF_CONDITIONS: Final = ("condition", "threshold", "clear", "group_by", "no_data")
+"""What a rule does not have whose expression says all of it."""
 
 
 def _nothing() -> None:

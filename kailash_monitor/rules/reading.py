@@ -9,18 +9,28 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from kailash_monitor.errors import MonitoringError
+from kailash_monitor.model.labels import Labels
 
-__all__ = ["Answer", "Empty", "Failed", "Missing", "Reading", "ReadingFunction", "Value", "Waiting"]
+__all__ = ["Answer", "Empty", "Failed", "Missing", "Reading", "ReadingFunction", "Value", "Waiting", "Words"]
+
+
+class Words(NamedTuple):
+    """What is said of one alert: the labels and annotations that its rule's templates make of one value."""
+
+    labels: Labels
+    annotations: Mapping[str, str]
 
 
 class Value(NamedTuple):
     """A number; with `at_least`, a lower bound of it, since the history does not cover the window.
 
-    A tuple: rules read thousands of them a second.
+    `words` is what is said of it, where that is not the same for all that the rule reads. A tuple: rules read thousands of
+    them a second.
     """
 
     value: float
     at_least: bool = False
+    words: Words | None = None
 
 
 @dataclass(frozen=True, slots=True)

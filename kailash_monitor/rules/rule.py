@@ -13,11 +13,14 @@ from kailash_monitor.model.labels import Labels
 from kailash_monitor.model.severity import AlertSeverity
 from kailash_monitor.rules import parameters
 from kailash_monitor.rules.budget import BurnRate
-from kailash_monitor.rules.condition import Condition
+from kailash_monitor.rules.condition import ANY_VALUE, Condition
 from kailash_monitor.rules.flapping import Flapping
-from kailash_monitor.rules.level import Level, LevelThresholds, levels_of
+from kailash_monitor.rules.level import Level, LevelThresholds, levels_of, severity_of
 from kailash_monitor.rules.no_data import NoData
 from kailash_monitor.rules.reading import ReadingFunction
+from kailash_monitor.rules.rule_query import RuleQuery
+from kailash_monitor.rules.templates.errors import TemplateError
+from kailash_monitor.rules.templates.template import compile_template
 
 __all__ = ["AlertRule"]
 
@@ -51,6 +54,8 @@ class AlertRule:
     - `reading`: a function of your own, plain or async and without arguments, whose answer is judged in place of a metric: a
       number, None for nothing to judge now, or with `group_by` a mapping from the label's value (a tuple of values where
       there are several labels) to these. It has `timeout` to answer (5 s).
+    - `expr`: a PromQL expression over the exported names, judged in place of a metric and a condition: each series that it
+      gives is an alert. `labels` and `annotations` may be Go templates then, as in Prometheus' rule files.
     - `burn_rate`: judge how fast failures use up an error budget; `burn_rate_rules` makes such rules.
 
     A RuleError says what is wrong and what would be right.
@@ -79,6 +84,7 @@ class AlertRule:
     reading: ReadingFunction | None
     timeout: float
     burn_rate: BurnRate | None
+    expr: RuleQuery | None
 
     def __init__(
         self,
@@ -109,10 +115,20 @@ class AlertRule:
         reading: ReadingFunction | None = None,
         timeout: Duration | None = None,
         burn_rate: BurnRate | None = None,
+        expr: RuleQuery | str | None = None,
     ) -> None:
         parameters.check_name(name)
         where = f"rule {name!r}"
-        parsed, steps = levels_of(condition, severity=severity, threshold=threshold, levels=levels, clear=clear, where=where)
+        query = None if expr is None else RuleQuery.of(expr, where)
+        if query is None:
+            parsed, steps = levels_of(
+                condition, severity=severity, threshold=threshold, levels=levels, clear=clear, where=where
+            )
+        else:
+            refused = {"condition": condition, "threshold": threshold, "levels": levels, "clear": clear}
+            _refuse_beside_expr({name: value not in ("", None) for name, value in refused.items()}, where)
+            parsed = ANY_VALUE
+            steps = (Level(severity_of(severity, where, field="severity"), parsed.threshold),)
         values: dict[str, object] = {
             "name": name,
             "description": parameters.check_type("description", description, str, "a text", where),
@@ -141,6 +157,7 @@ class AlertRule:
             "burn_rate": None
             if burn_rate is None
             else parameters.check_type("burn_rate", burn_rate, BurnRate, "a BurnRate", where),
+            "expr": query,
         }
         if burn_rate is not None and not metric_name:
             values["metric_name"] = burn_rate.total
@@ -157,12 +174,16 @@ class AlertRule:
     def _judged(self) -> str:
         if self.reading is not None:
             return f"{getattr(self.reading, '__name__', type(self.reading).__name__)}()"
+        if self.expr is not None:
+            return self.expr.text
         if self.burn_rate is not None:
             return f"burn rate of {self.burn_rate.good}/{self.burn_rate.total}"
         return self.metric_name
 
     @property
     def _limits(self) -> str:
+        if self.expr is not None:
+            return self.severity.value
         if len(self.levels) == 1:
             return str(self.condition)
         others = ", ".join([f"{level.threshold:g} {level.severity.value}" for level in self.levels[1:]])
@@ -204,6 +225,11 @@ class AlertRule:
         return other
 
     @property
+    def waits(self) -> float:
+        """For how many seconds an answer may be waited for: none for what reads metrics."""
+        return 0.0 if self.reading is None and self.expr is None else self.timeout
+
+    @property
     def awaits(self) -> bool:
         """Whether `reading` is a coroutine function."""
         reading = self.reading
@@ -226,7 +252,7 @@ class AlertRule:
                 hint = f"did you mean {near[0]!r}?" if near else f"use some of {', '.join(_PARAMETERS)}"
                 raise RuleError(where, field=str(key), seen=f"the unknown key {key!r}", expected=hint)
         judged = {"metric_name", "reading", "burn_rate"}
-        for key in ("name", "metric_name", "condition"):
+        for key in ("name",) if given.get("expr") is not None else ("name", "metric_name", "condition"):
             if key not in given and (key != "metric_name" or judged.isdisjoint(given)):
                 raise RuleError(where, field=key, seen=f"no {key}", expected="a rule needs name, metric_name and condition")
         if given.get("levels") is None:
@@ -239,6 +265,9 @@ _PARAMETERS = tuple(inspect.signature(AlertRule.__init__).parameters)[1:]
 
 def _check_together(rule: AlertRule, timeout: Duration | None, where: str) -> None:
     """Check what depends on what is judged: a metric, an answer of the user's own, or a burn rate."""
+    if rule.expr is not None:
+        _check_expr(rule, where)
+        return
     if rule.reading is not None:
         _check_reading(rule, where)
     elif timeout is not None:
@@ -254,6 +283,37 @@ def _check_together(rule: AlertRule, timeout: Duration | None, where: str) -> No
             seen="max_alerts without group_by",
             expected="such a rule has one alert in each collector; leave it out",
         )
+
+
+def _refuse_beside_expr(given: Mapping[str, bool], where: str) -> None:
+    for field, is_given in given.items():
+        if is_given:
+            raise RuleError(
+                where, field=field, seen=f"{field} beside expr=", expected="the expression says all of it; leave it out"
+            )
+
+
+def _check_expr(rule: AlertRule, where: str) -> None:
+    """Nothing that speaks of metrics may stand beside an expression, and its templates must be ones."""
+    beside = {
+        "metric_name": bool(rule.metric_name),
+        "reading": rule.reading is not None,
+        "burn_rate": rule.burn_rate is not None,
+        "collector": rule.collector is not None,
+        "match": bool(rule.match),
+        "group_by": bool(rule.group_by),
+        "time_window": rule.time_window != parse_duration(DEFAULT_WINDOW),
+        "no_data": rule.no_data is not NoData.KEEP,
+        "on_write": rule.on_write,
+    }
+    _refuse_beside_expr(beside, where)
+    for field, texts in (("labels", rule.labels), ("annotations", rule.annotations)):
+        for name, text in texts.items():
+            try:
+                compile_template(text)
+            except TemplateError as error:
+                expected = "a Go template as in Prometheus' rule files"
+                raise RuleError(where, field=field, seen=f"{field}.{name}: {error}", expected=expected) from None
 
 
 def _check_reading(rule: AlertRule, where: str) -> None:

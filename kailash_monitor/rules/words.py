@@ -24,7 +24,7 @@ def of_counter(condition: Condition, empty: CounterWindow) -> Callable[[CounterW
     start, known = empty.start, empty.complete
 
     def read(window: CounterWindow) -> Reading:
-        return _new(Value, (window.increase / per, not known or window.covers_since > start or window.partial))
+        return _new(Value, (window.increase / per, not known or window.covers_since > start or window.partial, None))
 
     return read
 

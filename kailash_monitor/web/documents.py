@@ -46,9 +46,11 @@ def rule_document(status: RuleStatus) -> Document:
         "metric_name": rule.metric_name,
         "collector": rule.collector,
         "condition": str(rule.condition),
-        "threshold": rule.threshold,
+        "expr": None if rule.expr is None else rule.expr.text,
+        "threshold": None if rule.expr is not None else rule.threshold,
         "levels": [
-            {"severity": level.severity.value, "threshold": level.threshold, "clear": level.clear} for level in rule.levels
+            {"severity": level.severity.value, "threshold": level.threshold, "clear": level.clear}
+            for level in (rule.levels if rule.expr is None else ())
         ],
         "metrics": list(rule.metrics),
         "match": dict(rule.match),

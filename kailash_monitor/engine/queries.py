@@ -1,0 +1,153 @@
+"""Queries of rules: who evaluates their expressions, and what alerts come of the answers."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol, TypeVar
+
+from kailash_monitor.clock import Clock
+from kailash_monitor.engine.evaluator import Outage
+from kailash_monitor.exposition.live import LiveSource
+from kailash_monitor.metrics import MetricsRegistry
+from kailash_monitor.model.labels import Labels
+from kailash_monitor.promql import EvaluationError, ParseError
+from kailash_monitor.promql.joined import JoinedSource
+from kailash_monitor.promql.labelset import NO_LABEL_SET, LabelSet
+from kailash_monitor.promql.query import instant
+from kailash_monitor.promql.samples import Vector
+from kailash_monitor.promql.source import Pieces, Source
+from kailash_monitor.rules import AlertRule, RuleQuery, Value
+from kailash_monitor.rules.alert_words import words_of
+
+__all__ = ["BUDGET", "LocalQueries", "Queries", "driven", "values_of"]
+
+T = TypeVar("T")
+
+BUDGET: Final = 0.004
+"""Seconds of work without a pause for the host program: a callback of ours takes 10 ms at most."""
+
+ROUNDS: Final = 5
+"""How often templates may ask for more once they have an answer: what they ask then depends on what they heard."""
+
+
+class Queries(Protocol):
+    """Evaluates the expressions of rules.
+
+    For implementers: what keeps an expression from being answered is raised; it becomes an error of the data, and resolves
+    nothing. Cancellation must end it.
+    """
+
+    async def vector(self, query: RuleQuery) -> Vector:
+        """Give what an expression is now, or was its offset ago; a scalar as one series without labels."""
+        ...
+
+
+class LocalQueries:
+    """Evaluates them over the program's own metrics, one at a time, in pieces between which others can run.
+
+    `troubled` gives the collectors whose sources give no numbers; `others` are sources of further series.
+    """
+
+    def __init__(
+        self, registry: MetricsRegistry, troubled: Callable[[], Mapping[str, Outage]] = dict, others: Sequence[Source] = ()
+    ) -> None:
+        self._registry = registry
+        self._clock: Final = registry.clock
+        self._troubled = troubled
+        self._others = tuple(others)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._turn = asyncio.Lock()
+
+    async def vector(self, query: RuleQuery) -> Vector:
+        """Give what an expression is now."""
+        async with self._turn_of(asyncio.get_running_loop()):
+            return await driven(self.pieces(query), self._clock)
+
+    def pieces(self, query: RuleQuery) -> Pieces[Vector]:
+        """Give the work that evaluates an expression."""
+        source, time = self.source(strict=True)
+        result = yield from instant(query.tree, query.text, source, time - round(query.offset * 1000))
+        if isinstance(result.value, float):
+            return [(NO_LABEL_SET, result.value)]
+        return result.value  # type: ignore[return-value]  # a vector: RuleQuery has seen to it
+
+    def source(self, *, strict: bool) -> tuple[Source, int]:
+        """Give all series as they are now, and when that is, in milliseconds since 1970.
+
+        What has no numbers is left out; where the source is `strict`, asking for it raises an EvaluationError.
+        """
+        snapshot = self._registry.snapshot(ask=False)
+        live = LiveSource(snapshot, troubled={name: one.text for name, one in self._troubled().items()}, strict=strict)
+        return (JoinedSource(live, *self._others) if self._others else live), live.now
+
+    def _turn_of(self, loop: asyncio.AbstractEventLoop) -> asyncio.Lock:
+        if self._loop is not loop:
+            self._loop, self._turn = loop, asyncio.Lock()
+        return self._turn
+
+
+async def driven(pieces: Pieces[T], clock: Clock) -> T:
+    """Do work that comes in pieces, and let others run whenever the budget is used up."""
+    begun = clock.now()
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+        if clock.now() - begun > BUDGET:
+            await asyncio.sleep(0)
+            begun = clock.now()
+
+
+async def values_of(rule: AlertRule, queries: Queries, clock: Clock) -> dict[Labels, Value]:
+    """Evaluate a rule's expression, and what its templates ask: a value, with words, for each series.
+
+    Raises what the evaluation raises, and an EvaluationError where two series differ in nothing but their metric's name.
+    """
+    assert rule.expr is not None
+    vector = await queries.vector(rule.expr)
+    answers: dict[str, Vector | Exception] = {}
+    for more in reversed(range(ROUNDS)):
+        asked: set[str] = set()
+        values = await _worded(rule, vector, answers, asked, clock)
+        if not (asked and more):
+            return values
+        for text in sorted(asked):
+            answers[text] = await _answer(text, queries, rule.expr.offset)
+    raise AssertionError("the last round returns")
+
+
+async def _worded(
+    rule: AlertRule, vector: Vector, answers: Mapping[str, Vector | Exception], asked: set[str], clock: Clock
+) -> dict[Labels, Value]:
+    def look(text: str) -> Sequence[tuple[Mapping[str, str], float]]:
+        answer = answers.get(text)
+        if isinstance(answer, Exception):
+            raise answer
+        if answer is None:
+            asked.add(text)
+            return ()
+        return [(labels.labels, value) for labels, value in answer]
+
+    values: dict[Labels, Value] = {}
+    now, begun = clock.wall(), clock.now()
+    for labels, value in vector:
+        group = _group(labels)
+        if group in values:
+            raise EvaluationError("vector contains metrics with the same labelset after applying alert labels")
+        values[group] = Value(value, words=words_of(rule, labels, value, query=look, now=now))
+        if clock.now() - begun > BUDGET:
+            await asyncio.sleep(0)
+            begun = clock.now()
+    return values
+
+
+def _group(labels: LabelSet) -> Labels:
+    return Labels(labels.nameless.labels)
+
+
+async def _answer(text: str, queries: Queries, offset: float) -> Vector | Exception:
+    try:
+        return await queries.vector(RuleQuery(text, offset))
+    except (ParseError, EvaluationError) as error:
+        return error
