@@ -7,6 +7,8 @@
     │   └── ChannelError                  … of a notification channel
     ├── InvalidFile (ValueError)          a configuration file has problems; the text lists them all, with their lines
     ├── ParseError (ValueError)           a PromQL expression cannot be read; the text points at the place (in `promql`)
+    ├── EvaluationError (ValueError)      a PromQL expression has no value with the data there is (in `promql`)
+    ├── TemplateError (ValueError)        a label or annotation template cannot be read or expanded (in `rules.templates`)
     ├── ValueRefused (ValueError)         a recorded value cannot be counted (only raised where `strict=True`)
     ├── NoAnswer                          the callback of a gauge raised, or has not answered for too long
     ├── LifecycleError (RuntimeError)     start, stop or run called where it cannot work

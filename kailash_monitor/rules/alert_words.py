@@ -1,13 +1,14 @@
 """Alert words: the labels and annotations that a rule's templates make of one series of its expression."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from kailash_monitor.model.labels import Labels
 from kailash_monitor.promql.labelset import LabelSet
 from kailash_monitor.rules.reading import Words
 from kailash_monitor.rules.rule import AlertRule
-from kailash_monitor.rules.templates import Facts, Query, TemplateError, compile_template
+from kailash_monitor.rules.templates import Facts, Query, Template, TemplateError, compile_template
 
 __all__ = ["words_of"]
 
@@ -42,8 +43,13 @@ def _expanded(rule: AlertRule, texts: Mapping[str, str], facts: Facts) -> dict[s
     return {label: _text(text, name, facts) for label, text in texts.items()}
 
 
+@lru_cache(maxsize=4096)
+def _compiled(text: str, name: str) -> Template:
+    return compile_template(text, name=name)
+
+
 def _text(text: str, name: str, facts: Facts) -> str:
     try:
-        return compile_template(text, name=name).expand(facts)
+        return _compiled(text, name).expand(facts)
     except TemplateError as error:
         return f"<error expanding template: error executing template {name}: {error}>"
