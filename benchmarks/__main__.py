@@ -9,6 +9,7 @@ from benchmarks import (
     export,
     kill,
     memory,
+    promql,
     recording,
     scrape,
     watchdog,
@@ -20,4 +21,4 @@ ALERTING = (alerting.rows, alerting_groups.rows, alerting_lateness.rows)
 
 METRICS = (recording.rows, calls.rows, export.rows, scrape.rows, memory.rows, windows.rows)
 
-run(*METRICS, *ALERTING, delivery.rows, watchdog.rows, kill.rows)
+run(*METRICS, promql.rows, *ALERTING, delivery.rows, watchdog.rows, kill.rows)

@@ -14,7 +14,7 @@ a program that forgets to stop ends all the same, without waiting for messages t
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures.thread import ThreadPoolExecutor
 from functools import partial
@@ -32,6 +32,7 @@ from kailash_monitor.engine.daemon import DaemonExecutor
 from kailash_monitor.engine.explanation import Explanation
 from kailash_monitor.engine.heartbeat import Beat
 from kailash_monitor.engine.people import LONGEST, OpenSilence
+from kailash_monitor.engine.queries import LocalQueries, Queries
 from kailash_monitor.engine.status import ChannelStatus, DeadLetter, SilenceStatus, Waiting
 from kailash_monitor.engine.wakeup import call_on
 from kailash_monitor.instrument.source import Source
@@ -40,6 +41,7 @@ from kailash_monitor.model.alert import Alert
 from kailash_monitor.model.durations import Duration, parse_duration
 from kailash_monitor.model.matcher import MatchersGiven
 from kailash_monitor.rules import AlertRule
+from kailash_monitor.rules.recording import Recording
 from kailash_monitor.storage import Store
 from kailash_monitor.threads import inherited
 
@@ -73,6 +75,7 @@ class AlertManager:
         heartbeat: Beat | None = None,
         stall_after: Duration | None = None,
         stop_timeout: Duration = "3s",
+        queries: Queries | None = None,
     ) -> None:
         self._make: Final = partial(
             AsyncAlertManager,
@@ -81,6 +84,7 @@ class AlertManager:
             heartbeat=heartbeat,
             stall_after=stall_after,
             stop_timeout=stop_timeout,
+            queries=queries,
         )
         self._manager = self._make()
         self._stop_timeout: Final = parse_duration(stop_timeout)
@@ -140,6 +144,7 @@ class AlertManager:
         self._manager.set_inhibitions(self._inhibitions)
         for rule in before.rules.values():
             self._manager.add_rule(rule)
+        self._manager.files.go_on_from(before.files)
 
     def __enter__(self) -> Self:
         self.start()
@@ -168,6 +173,11 @@ class AlertManager:
     def metrics_registry(self) -> MetricsRegistry:
         """The registry it judges."""
         return self._manager.metrics_registry
+
+    @property
+    def local_queries(self) -> LocalQueries:
+        """Where queries find what is measured; evaluating them reads it, from any thread."""
+        return self._manager.local_queries
 
     @property
     def rules(self) -> dict[str, AlertRule]:
@@ -199,6 +209,30 @@ class AlertManager:
     def remove_rule(self, name: str) -> None:
         """Take the rule called `name` away."""
         self._manager.remove_rule(name)
+
+    def load_rules(self, *patterns: str | os.PathLike[str], interval: Duration = "10s") -> list[str]:
+        """Have the rules of Prometheus' rule files judged; give the names of those that are new."""
+        return self._manager.load_rules(*patterns, interval=interval)
+
+    def reload_rules(self) -> None:
+        """Read all rule files again, and have judged what they say now."""
+        files = self._manager.files
+        files.apply(files.read())
+
+    @property
+    def rule_files(self) -> tuple[str, ...]:
+        """The patterns of the rule files that were loaded."""
+        return self._manager.rule_files
+
+    @property
+    def queries(self) -> Queries:
+        """Who evaluates the expressions of rules."""
+        return self._manager.queries
+
+    @property
+    def recordings(self) -> Mapping[Recording, str | None]:
+        """The recording rules that were loaded, each with what is wrong with it, or None."""
+        return self._manager.recordings
 
     def enable_rule(self, name: str) -> None:
         """Have the rule called `name` judged again."""

@@ -397,6 +397,29 @@ def test_a_terminal_that_is_closed_ends_it_well() -> None:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no SIGHUP on this system")
+def test_with_rule_files_a_hangup_has_them_read_again_and_wrong_ones_change_nothing(tmp_path: Path) -> None:
+    config, rules = tmp_path / "monitor.yaml", tmp_path / "rules.yml"
+    config.write_text("default_rules: false\nrule_files: [rules.yml]")
+    rules.write_text("groups: [{name: g, interval: 100ms, rules: [{alert: One, expr: vector(1)}]}]")
+    with running("--plain", "--config", str(config), "--listen", "127.0.0.1:0", "--no-store") as (program, _):
+        assert program.stdout is not None
+
+        def wait_for(text: str) -> None:
+            assert any(text in line for line in iter(program.stdout.readline, ""))  # type: ignore[union-attr]
+
+        wait_for("FIRING [warning] One")
+        rules.write_text("groups: [{name: g, interval: 100ms, rules: [{alert: Two, expr: 'vector('}]}]")
+        program.send_signal(signal.SIGHUP)
+        wait_for(f"the rules stay as they were: {rules}:1:")
+        rules.write_text("groups: [{name: g, interval: 100ms, rules: [{alert: Two, expr: vector(1)}]}]")
+        program.send_signal(signal.SIGHUP)
+        wait_for("FIRING [warning] Two")
+        program.send_signal(signal.SIGTERM)
+        _, err = program.communicate(timeout=10)
+        assert (program.returncode, err) == (0, "")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no SIGHUP on this system")
 def test_under_nohup_it_goes_on() -> None:
     shell = [
         "sh",

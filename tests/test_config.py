@@ -13,7 +13,7 @@ from kailash_monitor.alerts import AlertRule, LogNotificationChannel, Route, Web
 from kailash_monitor.channels.mapping import CHANNEL_TYPES, channel_parameters
 from kailash_monitor.config import default_monitor, load_monitor
 from kailash_monitor.config.loader import load_contents
-from kailash_monitor.config.schema import CHANNEL_KEYS, BurnRateSettings, RuleSettings, Settings, keys_of
+from kailash_monitor.config.schema import CHANNEL_KEYS, BurnRateSettings, QuerySettings, RuleSettings, Settings, keys_of
 from kailash_monitor.delivery.bucket import Rate
 from kailash_monitor.errors import InvalidFile
 from kailash_monitor.storage import SqliteStore
@@ -45,7 +45,7 @@ def test_without_a_file_it_watches_this_machine() -> None:
 def test_the_example_adds_to_the_defaults_and_replaces_by_name() -> None:
     monitor = load_monitor(EXAMPLE)
     rules = monitor.manager.rules
-    assert len(rules) == 8
+    assert len(rules) == 9
     assert (rules["host_memory_high"].severity.value, rules["host_memory_high"].hold) == ("critical", 30)
     assert rules["disk_filling"].group_by == ("mountpoint",)
     assert [level.clear for level in rules["disk_filling"].levels] == [None, 0.78, 0.93]
@@ -61,7 +61,10 @@ MAPPINGS = ["match", "continue", "wait", "interval", "mute_times", "escalation",
 MAPPINGS += ["weekdays", "times", "days", "months", "time_zone", "source", "target", "equal"]
 
 
-@pytest.mark.parametrize("key", sorted({*keys_of(Settings), *keys_of(RuleSettings), *keys_of(BurnRateSettings), *MAPPINGS}))
+@pytest.mark.parametrize(
+    "key",
+    sorted({*keys_of(Settings), *keys_of(RuleSettings), *keys_of(QuerySettings), *keys_of(BurnRateSettings), *MAPPINGS}),
+)
 def test_the_example_shows_every_key(key: str) -> None:
     assert shown(key)
 
@@ -93,10 +96,18 @@ def test_what_the_example_says_in_a_comment_can_be_read_too(write) -> None:  # t
 
 
 def test_a_file_can_say_of_a_rule_what_a_program_can() -> None:
-    """But for functions, and for burn rates, which have a place of their own."""
+    """But for functions, for burn rates, which have a place of their own, and for places in rule files."""
     parameters = set(inspect.signature(AlertRule.__init__).parameters) - {"self"}
-    assert parameters - set(RuleSettings.model_fields) == {"reading", "timeout", "burn_rate"}
-    assert set(RuleSettings.model_fields) <= parameters
+    keys = {*RuleSettings.model_fields, *QuerySettings.model_fields}
+    assert parameters - keys == {"reading", "burn_rate", "place"}
+    assert keys <= parameters
+
+
+def test_rule_files_lie_beside_the_file_that_names_them(write, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "a.yml").write_text("groups: [{name: g, rules: [{alert: Down, expr: up == 0, for: 5m}]}]")
+    manager = load_monitor(write("rule_files: ['rules/*.yml']\ndefault_rules: false")).manager
+    assert [(rule.name, rule.hold) for rule in manager.rules.values()] == [("Down", 300.0)]
 
 
 def test_a_rule_of_a_file_is_the_rule_of_a_program(write) -> None:  # type: ignore[no-untyped-def]
@@ -273,7 +284,7 @@ def test_only_a_file_that_states_a_store_has_one_and_it_is_not_touched(write, tm
     ("text", "problem"),
     [
         ("rulez: []", ":1: rulez: unknown key; did you mean 'rules'?"),
-        ("zzz: 1", ":1: zzz: unknown key; use listen, store, namespace, collectors, default_rules, heartbeat, rules, burn_rates, channels, "),
+        ("zzz: 1", ":1: zzz: unknown key; use listen, store, namespace, collectors, default_rules, heartbeat, rules, rule_files, burn_rates, "),
         ("- a", ":1: the file: not a mapping; write keys such as 'rules:' and 'channels:'"),
         ("rules: 5", ":1: rules: saw 5; write a list, each item after a dash"),
         ("rules:\n- name: x\n  metric: load1\n  condition: '> 5'\n  treshold: 5", ":5: rules[0].treshold: unknown key; did you mean 'threshold'?"),
@@ -410,6 +421,12 @@ def test_only_a_file_that_states_a_store_has_one_and_it_is_not_touched(write, tm
         ("inhibitions:\n- source: {a: b}", ":2: inhibitions[0]: no target; it needs source and target"),
         ("inhibitions:\n- source: {a: b}\n  target: ''", ":3: inhibitions[0].target: target matches everything: ''; at least one matcher"),
         ("inhibitions:\n- source: {a: b}\n  target: {a: c}\n  equals: [a]", ":4: inhibitions[0].equals: the unknown key 'equals'; did you mean 'equal'?"),
+        ("rules:\n- name: x\n  expr: 'sum('", ":3: rules[0].expr: 1:5: parse error: unclosed left parenthesis"),
+        ("rules:\n- name: x\n  expr: up == 0\n  condition: '> 5'", ":4: rules[0].condition: beside expr, which says all of it; leave one of them out"),
+        ("rules:\n- name: x\n  expr: up == 0\n  severitty: info", ":4: rules[0].severitty: unknown key; did you mean 'severity'?"),
+        ("rules:\n- name: x\n  expr: up == 0\n  annotations: {summary: '{{ nothing }}'}", ":4: rules[0].annotations: annotations.summary: template"),
+        ("rule_files: [nothing.yml]", ":1: rule_files: "),
+        ("rule_files: rules.yml", ":1: rule_files: saw 'rules.yml'; write a list, each item after a dash"),
         ("listen: nowhere", ":1: listen: 'nowhere'; write host:port"),
         ("namespace: a b", ":1: namespace: the namespace 'a b'; letters"),
         ("a: [", ":1:5: "),

@@ -5,8 +5,9 @@ import logging
 import os
 import secrets
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
+from functools import partial
 from typing import Final
 
 import click
@@ -17,7 +18,9 @@ from kailash_monitor.cli.logs import LogView
 from kailash_monitor.cli.runs import Run, announce
 from kailash_monitor.cli.state import state_folder
 from kailash_monitor.config import Monitor
-from kailash_monitor.engine import Untold
+from kailash_monitor.engine import AlertManager, Untold
+from kailash_monitor.engine.task_group import TaskGroup
+from kailash_monitor.errors import ConfigurationError, InvalidFile
 from kailash_monitor.model.alert import Alert
 from kailash_monitor.model.notice import NoticeKind
 from kailash_monitor.web import DEFAULT_LISTEN, Listen, Server, Site, serve
@@ -66,7 +69,7 @@ _TRUTHS: Final = {
 
 async def _run(monitor: Monitor, *, listen: Listen | None, seconds: float | None, view: LogView | None) -> None:
     manager = monitor.manager
-    with _stop_signals() as stop:
+    with _stop_signals(reloads=bool(manager.rule_files)) as (stop, reload):
         async with AsyncExitStack() as running:
             token = secrets.token_urlsafe(TOKEN_BYTES)
             server = await _serve(monitor, listen, token)
@@ -78,10 +81,26 @@ async def _run(monitor: Monitor, *, listen: Listen | None, seconds: float | None
             _say_what_goes_on(manager.get_active_alerts(), began)
             if view is not None:
                 await running.enter_async_context(show_live(manager, server.address, view))
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await stop.wait()
+            async with TaskGroup() as tasks:
+                reloading = tasks.create_task(_reload_when(reload, manager))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await stop.wait()
+                reloading.cancel()
             _logger.info("ending")
+
+
+async def _reload_when(asked: asyncio.Event, manager: AlertManager) -> None:
+    """Read the rule files again whenever that is asked for; where they cannot be used, those from before go on."""
+    while True:
+        await asked.wait()
+        asked.clear()
+        try:
+            await manager.reload_rules()
+        except (ConfigurationError, InvalidFile, TimeoutError) as error:
+            _logger.error("the rules stay as they were: %s", str(error) or "the files cannot be read in time")
+        else:
+            _logger.info("the rules were read again: %d rules", len(manager.rules))
 
 
 async def _serve(monitor: Monitor, listen: Listen | None, token: str) -> Server:
@@ -122,22 +141,27 @@ def _say_what_goes_on(alerts: Iterable[Alert], began: float) -> None:
 
 
 @contextmanager
-def _stop_signals() -> Iterator[asyncio.Event]:
-    """Give an event that SIGINT, SIGTERM and SIGHUP set."""
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+def _stop_signals(*, reloads: bool) -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
+    """Give an event that SIGINT, SIGTERM and SIGHUP set; or SIGHUP sets a second one, where something can be reloaded."""
+    loop, stop, reload = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
 
     def asked_to_stop(number: int) -> None:
         if stop.is_set() and number == signal.SIGINT:
             os._exit(130)  # asked twice: not to wait for anything
         stop.set()
 
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)  # the terminal was closed; ignored under nohup, and then by us as well
-    for number in numbers:
-        loop.add_signal_handler(number, asked_to_stop, number)
+    handlers: dict[int, Callable[[], object]] = {
+        number: partial(asked_to_stop, number) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    if hasattr(signal, "SIGHUP"):
+        if reloads:
+            handlers[signal.SIGHUP] = reload.set
+        elif signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # ignored under nohup, and then by us as well
+            handlers[signal.SIGHUP] = partial(asked_to_stop, signal.SIGHUP)  # the terminal was closed
+    for number, handler in handlers.items():
+        loop.add_signal_handler(number, handler)
     try:
-        yield stop
+        yield stop, reload
     finally:
-        for number in numbers:
+        for number in handlers:
             loop.remove_signal_handler(number)

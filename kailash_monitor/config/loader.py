@@ -16,6 +16,7 @@ from kailash_monitor.config.schema import (
     CollectorSettings,
     CollectorsSettings,
     HeartbeatSettings,
+    QuerySettings,
     RuleSettings,
     Settings,
     ValidationError,
@@ -85,7 +86,7 @@ class Contents:
 
     settings: Settings
     problems: Problems
-    rules: Mapping[int, RuleSettings] = field(default_factory=dict[int, RuleSettings])
+    rules: Mapping[int, RuleSettings | QuerySettings] = field(default_factory=dict[int, RuleSettings | QuerySettings])
     burn_rates: Mapping[int, BurnRateSettings] = field(default_factory=dict[int, BurnRateSettings])
     channels: Mapping[int, ChannelSettings] = field(default_factory=dict[int, ChannelSettings])
     mute_times: Mapping[int, Mapping[str, object]] = field(default_factory=dict[int, Mapping[str, object]])
@@ -243,6 +244,8 @@ def _in_words(detail: Any, document: Any) -> tuple[Place, str]:  # Any: pydantic
     path = _path_in_file(detail["loc"], document)
     match detail["type"]:
         case "extra_forbidden":
+            if path[0] == "rules" and path[-1] in keys_of(RuleSettings):
+                return path, "beside expr, which says all of it; leave one of them out"
             allowed = _keys_at(path)
             near = difflib.get_close_matches(str(path[-1]), allowed, n=1)
             return path, f"unknown key; did you mean {near[0]!r}?" if near else f"unknown key; use {', '.join(allowed)}"
@@ -296,7 +299,7 @@ def _may_be_shown(path: Place) -> bool:
 def _keys_at(path: Place) -> list[str]:
     match path:
         case ("rules", *_):
-            return keys_of(RuleSettings)
+            return [*dict.fromkeys((*keys_of(RuleSettings), *keys_of(QuerySettings)))]
         case ("burn_rates", *_):
             return keys_of(BurnRateSettings)
         case ("heartbeat", *_):

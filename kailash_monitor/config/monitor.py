@@ -9,10 +9,17 @@ from kailash_monitor.channels import LogNotificationChannel, from_mapping
 from kailash_monitor.config.loader import Contents, Place, Problems, load_contents
 from kailash_monitor.config.reach import check_reach, instead
 from kailash_monitor.config.routing import channels_in_sight, set_routing
-from kailash_monitor.config.schema import BurnRateSettings, CollectorsSettings, HeartbeatSettings, RuleSettings, Settings
+from kailash_monitor.config.schema import (
+    BurnRateSettings,
+    CollectorsSettings,
+    HeartbeatSettings,
+    QuerySettings,
+    RuleSettings,
+    Settings,
+)
 from kailash_monitor.engine import AlertManager
 from kailash_monitor.engine.heartbeat import Heartbeat
-from kailash_monitor.errors import ConfigurationError, MetricError
+from kailash_monitor.errors import ConfigurationError, InvalidFile, MetricError
 from kailash_monitor.instrument import DiskSource, HostSource, LoopLagSource, ProcessSource, RuntimeSource, Source
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.metrics.self_metrics import SELF, SelfMetrics
@@ -51,10 +58,10 @@ def default_monitor(store_at: StoreAt = as_stated) -> Monitor:
 
 def load_monitor(path: Path, store_at: StoreAt = as_stated) -> Monitor:
     """Give the monitor that the file describes. InvalidFile lists all that is wrong with it."""
-    return _build(load_contents(path), store_at)
+    return _build(load_contents(path), store_at, path.parent)
 
 
-def _build(contents: Contents, store_at: StoreAt) -> Monitor:
+def _build(contents: Contents, store_at: StoreAt, folder: Path = Path()) -> Monitor:
     settings, problems = contents.settings, contents.problems
     registry = _registry(settings, problems)
     store = store_at(settings.store)
@@ -69,6 +76,7 @@ def _build(contents: Contents, store_at: StoreAt) -> Monitor:
         _add_rules(manager, ("rules", index), rule_settings, problems)
     for index, burn_rate in contents.burn_rates.items():
         _add_rules(manager, ("burn_rates", index), burn_rate, problems)
+    _load_rules(manager, contents, folder)
     if not _mentions_log(settings.channels):
         manager.add_notification_channel(LogNotificationChannel())
     for index in contents.channels:
@@ -126,7 +134,9 @@ def _default_rules(contents: Contents) -> list[AlertRule]:
     return [rule for rule in create_host_alert_rules() if rule.name not in given and rule.collector in watched]
 
 
-def _add_rules(manager: AlertManager, place: Place, settings: RuleSettings | BurnRateSettings, problems: Problems) -> None:
+def _add_rules(
+    manager: AlertManager, place: Place, settings: RuleSettings | QuerySettings | BurnRateSettings, problems: Problems
+) -> None:
     """Make what stands at one place of the file into rules and take them on; note what is wrong with them."""
     registry = manager.metrics_registry
     own = SelfMetrics(lambda: 0.0, clock=registry.clock)  # registered when it runs
@@ -139,6 +149,20 @@ def _add_rules(manager: AlertManager, place: Place, settings: RuleSettings | Bur
                 manager.add_rule(rule)
     except ConfigurationError as error:
         problems.add_error(place, error)
+
+
+def _load_rules(manager: AlertManager, contents: Contents, folder: Path) -> None:
+    """Have the rule files judged that the file names; what is wrong with them is told with their own lines."""
+    patterns = contents.settings.rule_files
+    if not patterns:
+        return
+    try:
+        manager.load_rules(*[str(folder / pattern) for pattern in patterns])
+    except InvalidFile as error:
+        for problem in error.problems:
+            contents.problems.add(("rule_files",), problem)
+    except ConfigurationError as error:
+        contents.problems.add_error(("rule_files",), error)
 
 
 def _mentions_log(channels: list[object]) -> bool:

@@ -21,6 +21,8 @@ def check_reach(rule: AlertRule, collectors: Metrics) -> None:
     if rule.collector is not None and rule.collector not in collectors:
         seen = f"the collector {rule.collector!r}, which is not there or switched off"
         raise RuleError(where, field="collector", seen=seen, expected=instead(rule.collector, collectors))
+    if rule.expr is not None:
+        return  # what it names need not be there: it may ask for its absence
     known = _metrics_of(rule, collectors)
     fields = ("metric_name",) if rule.burn_rate is None else ("good", "total")
     for field, metric in zip(fields, rule.metrics, strict=True):

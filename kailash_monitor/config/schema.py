@@ -130,6 +130,25 @@ class RuleSettings(_Strict):
     on_write: bool = False
 
 
+class QuerySettings(_Strict):
+    """A rule in PromQL; the keys are those parameters of AlertRule that can stand beside an expression."""
+
+    name: str
+    expr: str
+    description: str | None = None
+    severity: Severity | None = None
+    evaluation_interval: Duration | None = None
+    notification_interval: Duration | None = None
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    enabled: bool = True
+    hold: Duration | None = None
+    keep_firing: Duration | None = None
+    max_alerts: WholeNumber | None = None
+    flapping: object = None  # as above
+    timeout: Duration | None = None
+
+
 class BurnRateSettings(_Strict):
     """An objective and what it is about; the keys are parameters of burn_rate_rules."""
 
@@ -184,6 +203,9 @@ class Settings(_Strict):
     default_rules: bool = True
     heartbeat: HeartbeatSettings | None = None
     rules: list[object] = []
+    rule_files: list[str] = []
+    """Prometheus' rule files, relative to the folder of this file; `*`, `?` and `**` may stand for others."""
+
     burn_rates: list[object] = []
     channels: list[object] = Field(default=[], repr=False)  # with secrets, in clear
     mute_times: list[object] = []
@@ -194,9 +216,10 @@ class Settings(_Strict):
 _MAPPING: Final = TypeAdapter(dict[str, object])
 
 
-def rule_settings(value: object) -> RuleSettings:
+def rule_settings(value: object) -> RuleSettings | QuerySettings:
     """Check one rule; a ValidationError lists what is wrong with its shape."""
-    return RuleSettings.model_validate(value)
+    kind = QuerySettings if isinstance(value, dict) and "expr" in value else RuleSettings
+    return kind.model_validate(value)
 
 
 def burn_rate_settings(value: object) -> BurnRateSettings:

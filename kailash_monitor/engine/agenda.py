@@ -19,6 +19,7 @@ class Turn:
 
     grid: Grid
     due: float
+    position: int = 0
     last: float = -math.inf
     evaluations: int = 0
     late: int = 0
@@ -32,11 +33,14 @@ class Agenda:
 
     def __init__(self) -> None:
         self.turns: dict[str, Turn] = {}
-        self._heap: list[tuple[float, str]] = []
+        self._heap: list[tuple[float, int, str]] = []
 
-    def add(self, name: str, interval: float, now: float) -> None:
-        """Take `name` on; it is due at once."""
-        self.turns[name] = Turn(Grid.of(name, interval), now)
+    def add(self, name: str, interval: float, now: float, *, group: str | None = None, position: int = 0) -> None:
+        """Take `name` on; it is due at once.
+
+        Those of one `group` and interval are due at the same times, in the order of their positions.
+        """
+        self.turns[name] = Turn(Grid.of(name if group is None else group, interval), now, position)
         self._push(now, name)
 
     def remove(self, name: str) -> None:
@@ -54,20 +58,23 @@ class Agenda:
         """Have every name come due at once."""
         for turn in self.turns.values():
             turn.due = now
-        self._heap = sorted((now, name) for name in self.turns)
+        self._heap = self._sorted()
 
     def _push(self, at: float, name: str) -> None:
         """Put a due time in the heap; what was hastened or removed leaves an entry there until its time comes."""
-        heapq.heappush(self._heap, (at, name))
+        heapq.heappush(self._heap, (at, self.turns[name].position, name))
         if len(self._heap) > 2 * len(self.turns) + SLACK:
-            self._heap = sorted((turn.due, name) for name, turn in self.turns.items())
+            self._heap = self._sorted()
+
+    def _sorted(self) -> list[tuple[float, int, str]]:
+        return sorted((turn.due, turn.position, name) for name, turn in self.turns.items())
 
     @property
     def due(self) -> float:
         """When the most urgent name is due; infinity where there is none."""
         heap = self._heap
         while heap:
-            due, name = heap[0]
+            due, _, name = heap[0]
             turn = self.turns.get(name)
             if turn is not None and turn.due == due:
                 return due
@@ -78,12 +85,12 @@ class Agenda:
         """Give the most urgent name that is due and how many of its times were missed; None where none is due."""
         if self.due > now:
             return None
-        due, name = self._heap[0]
+        due, _, name = self._heap[0]
         turn = self.turns[name]
         missed = turn.grid.missed(due, now) if now > due else 0
         turn.late += missed
         turn.evaluations += 1
         turn.last = now
         turn.due = turn.grid.after(now)
-        heapq.heapreplace(self._heap, (turn.due, name))
+        heapq.heapreplace(self._heap, (turn.due, turn.position, name))
         return name, missed

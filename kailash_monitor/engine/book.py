@@ -38,6 +38,9 @@ AT_ONCE: Final = 32
 REMEMBERED: Final = 10_000
 """Groups of a rule that is to alert where they have no data any more; the alerts of more would be of no use."""
 
+SETTLING: Final = 300.0
+"""Seconds after a restart in which what an expression leaves out is not taken for well: its metrics may not be back yet."""
+
 OVERFLOW: Final = Labels({"overflow": "true"})
 """The group of the alert that stands for those past a rule's `max_alerts`."""
 
@@ -171,7 +174,7 @@ class AlertBook:
         remembered = self._remember(rule, view, sighting)
         for index, group in enumerate((*self._to_judge(view, sighting), *remembered), 1):
             case = view.cases.get(group)
-            reading = _reading(case, sighting, group)
+            reading = _reading(case, sighting, group, now)
             severity = rule.severity if group in remembered else sighting.breaching.get(group)
             if severity is not None and (case is None or case.incident.state is State.RESOLVED):
                 if room <= 0:
@@ -432,14 +435,18 @@ def _applies(rule: AlertRule, collector: str) -> bool:
 
 def _has_group(rule: AlertRule, group: Labels) -> bool:
     """Whether an alert of the rule may have these labels."""
-    return rule.max_alerts is not None if group is OVERFLOW else frozenset(group) == frozenset(rule.group_by)
+    if group is OVERFLOW:
+        return rule.max_alerts is not None
+    return rule.expr is not None or frozenset(group) == frozenset(rule.group_by)
 
 
-def _reading(case: Case | None, sighting: Sighting, group: Labels) -> Reading:
+def _reading(case: Case | None, sighting: Sighting, group: Labels, now: float) -> Reading:
     """Give the reading of a group; what was there before a restart is not missing before it was there again."""
     reading = sighting.reading_of(group)
-    since_restart = case is None or case.known_at > -math.inf
-    return reading if since_restart or not isinstance(reading, Missing) else Waiting()
+    if case is None or case.known_at > -math.inf:
+        return reading
+    settling = now < case.adopted_at + SETTLING and isinstance(sighting.absent, Empty) and group not in sighting.readings
+    return Waiting() if settling or isinstance(reading, Missing) else reading
 
 
 def _unseen(views: Mapping[str, _View], sightings: Sequence[Sighting]) -> list[Sighting]:
@@ -465,7 +472,7 @@ def _problem(rule: AlertRule, view: _View, sighting: Sighting) -> tuple[Cause, s
         return None  # as nearly always
     if sighting.failed is not None:
         return Cause(sighting.collector, sighting.failed.kind), sighting.failed.error
-    if rule.no_data is not NoData.KEEP or view.seen_at is None:
+    if rule.no_data is not NoData.KEEP or rule.expr is not None or view.seen_at is None:
         return None
     absent = [group for group in view.cases if group not in sighting.readings and group is not OVERFLOW]
     gone = [group for group in sighting.missing if not group or _is_live(view.cases.get(group))]  # others come and go

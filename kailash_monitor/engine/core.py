@@ -30,6 +30,7 @@ from kailash_monitor.engine.dispatcher import Dispatcher
 from kailash_monitor.engine.evaluator import Evaluator, Outage
 from kailash_monitor.engine.journal import Journal
 from kailash_monitor.engine.outbox import Outbox
+from kailash_monitor.engine.recorded import RecordedSeries
 from kailash_monitor.engine.restored import Restored
 from kailash_monitor.engine.rulebook import RuleBook
 from kailash_monitor.engine.sighting import Sighting, place_of, sighting_of
@@ -41,6 +42,7 @@ from kailash_monitor.model.labels import NO_LABELS, Labels
 from kailash_monitor.model.notice import NoticeKind
 from kailash_monitor.model.reason import KIND_OF
 from kailash_monitor.rules import AlertRule, Value
+from kailash_monitor.rules.recording import Recording
 from kailash_monitor.threads import guarded
 
 __all__ = ["Core"]
@@ -83,15 +85,18 @@ class Core:
         self.journal: Final = Journal()
         self.book: Final = AlertBook(self.journal)
         self.outbox: Final = Outbox(new_id=new_id, luck=luck, journal=self.journal)
-        self.asks: Final[deque[AlertRule]] = deque()
-        """Rules whose own reading is to be asked for; the answer goes to `answer`."""
+        self.recorded: Final = RecordedSeries()
+        self.asks: Final[deque[AlertRule | Recording]] = deque()
+        """Rules whose own reading, and recordings whose series, are to be asked for; the answer goes to `answer`."""
+        self._recordings: dict[str, Recording] = {}
+        self._unwell: dict[str, str] = {}  # why recordings gave nothing
         self._clock = registry.clock
         self.dispatcher: Final = Dispatcher(self._clock, self.book, self.outbox, ring, self.journal)
         self._ring = ring
         self._troubled = troubled
         self._evaluator = Evaluator()
-        self._asking: dict[str, AlertRule] = {}  # rules whose own reading has not answered yet
-        self._answers: deque[tuple[AlertRule, object]] = deque()
+        self._asking: dict[str, AlertRule | Recording] = {}  # what has not answered yet
+        self._answers: deque[tuple[AlertRule | Recording, object]] = deque()
         self._written: set[str] = set()  # rules whose metric was recorded since they were last judged
         self._watched: dict[str, list[Callable[[], None]]] = {}  # what ends it, by rule
         self._durations: list[float] = []  # of evaluations, in milliseconds, since they were last recorded
@@ -133,10 +138,27 @@ class Core:
     def _schedule(self, rule: AlertRule) -> None:
         if not rule.enabled:
             return
-        self.agenda.add(rule.name, rule.evaluation_interval, self._clock.now())
+        group, position = (None, 0) if rule.place is None else (rule.place.of_group, rule.place.position)
+        self.agenda.add(rule.name, rule.evaluation_interval, self._clock.now(), group=group, position=position)
         if rule.on_write:
             self._watch(rule)
         self._ring()
+
+    def record(self, recordings: Mapping[str, Recording]) -> None:
+        """Have these recordings made in place of those from before."""
+        with self.lock:
+            new = {f"\n{place}": one for place, one in recordings.items()}  # no rule has such a name
+            for key, old in self._recordings.items():
+                if new.get(key) != old:
+                    self.agenda.remove(key)
+                    self.recorded.forget(old)
+                    self._unwell.pop(key, None)
+            for key, one in new.items():
+                if self._recordings.get(key) != one:
+                    place = one.place
+                    self.agenda.add(key, one.interval, self._clock.now(), group=place.of_group, position=place.position)
+            self._recordings = new
+            self._ring()
 
     # -- work ----------------------------------------------------------------------------------------------------------
 
@@ -181,8 +203,12 @@ class Core:
                 yield from self._judge(*taken, now)
             elif not considered:
                 rule, answer = self._answers.popleft()
-                if self._asking.get(rule.name) is rule:
-                    del self._asking[rule.name]
+                key = rule.name if isinstance(rule, AlertRule) else f"\n{rule.place}"
+                if self._asking.get(key) is rule:
+                    del self._asking[key]
+                if isinstance(rule, Recording):
+                    self._keep(key, rule, answer)
+                    continue
                 yield from self._take_in(rule, [sighting_of(rule, self.book.groups(rule.name, place_of(rule)), answer)], now)
             yield
 
@@ -192,8 +218,8 @@ class Core:
             if turn is not None and turn.last > -math.inf:  # else it is due at once anyway
                 self.agenda.hasten(name, turn.last + AFTER_WRITE)
 
-    def answer(self, rule: AlertRule, answer: object) -> None:
-        """Take in what a rule's own reading answered; an exception is an error."""
+    def answer(self, rule: AlertRule | Recording, answer: object) -> None:
+        """Take in what a rule's own reading answered, or a recording's query; an exception is an error."""
         self._answers.append((rule, answer))
         self._ring()
 
@@ -202,11 +228,14 @@ class Core:
         own, rule = self.registry.self_metrics, self.rulebook.rules.get(name)
         if missed:
             own.late.inc(by=missed)
+        if name in self._recordings:
+            self._ask(name, self._recordings[name])
+            return
         if rule is None:
             return
         self._written.discard(name)
         if rule.reading is not None or rule.expr is not None:
-            self._ask(rule)
+            self._ask(name, rule)
             return
         sightings: list[Sighting] = []
         begun, spent = self._clock.now(), 0.0
@@ -228,13 +257,37 @@ class Core:
                 self.registry.self_metrics.evaluations.observe(duration)
             self._durations.clear()
 
-    def _ask(self, rule: AlertRule) -> None:
-        """Have the rule's own reading asked, unless it has not answered yet."""
-        if self._asking.get(rule.name) is rule:
+    def _ask(self, name: str, rule: AlertRule | Recording) -> None:
+        """Have its own reading asked, unless it has not answered yet."""
+        if self._asking.get(name) is rule:
             self.registry.self_metrics.late.inc()
             return
-        self._asking[rule.name] = rule
+        self._asking[name] = rule
         self.asks.append(rule)
+
+    def _keep(self, key: str, recording: Recording, answer: object) -> None:
+        """Keep what a recording gave; say what is wrong when it begins, and when it changes."""
+        if self._recordings.get(key) is not recording:
+            return  # taken away, or replaced, meanwhile
+        try:
+            if isinstance(answer, BaseException):
+                raise answer
+            time = self.registry.present - round(recording.query.offset * 1000)
+            self.recorded.take(recording, answer, time)  # type: ignore[arg-type]  # the vector of its query
+        except Exception as error:  # of whoever evaluates
+            text = one_line(str(error))
+            self.registry.self_metrics.failed.inc()
+            if self._unwell.get(key) != text:
+                _logger.warning("recording %r cannot be made: %s", recording.name, text)
+            self._unwell[key] = text
+        else:
+            self._unwell.pop(key, None)
+
+    @property
+    def recordings(self) -> Mapping[Recording, str | None]:
+        """What is recorded, and why there is nothing of it, where that is so."""
+        with self.lock:
+            return {one: self._unwell.get(key) for key, one in self._recordings.items()}
 
     def _take_in(self, rule: AlertRule, sightings: list[Sighting], now: float) -> Iterator[None]:
         wrong: list[str] = []

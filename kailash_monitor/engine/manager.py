@@ -6,7 +6,7 @@ import logging
 import os
 import random
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
@@ -23,11 +23,13 @@ from kailash_monitor.engine.archivist import Archivist
 from kailash_monitor.engine.completion import Completion, Settled
 from kailash_monitor.engine.core import Core
 from kailash_monitor.engine.courier import Courier
+from kailash_monitor.engine.daemon import DaemonCalls
 from kailash_monitor.engine.explanation import Explanation
 from kailash_monitor.engine.heartbeat import Beat, Heart, look
 from kailash_monitor.engine.people import LONGEST, OpenSilence, People
 from kailash_monitor.engine.postman import Postman
 from kailash_monitor.engine.queries import LocalQueries, Queries
+from kailash_monitor.engine.rule_files import RuleFiles
 from kailash_monitor.engine.run import Run
 from kailash_monitor.engine.sampler import Sampler, interval_of
 from kailash_monitor.engine.scheduler import Scheduler
@@ -51,6 +53,7 @@ from kailash_monitor.model.alert import Alert
 from kailash_monitor.model.durations import Duration, format_duration, parse_duration
 from kailash_monitor.model.matcher import Matchers, MatchersGiven
 from kailash_monitor.rules import AlertRule
+from kailash_monitor.rules.recording import Recording
 from kailash_monitor.storage import Store
 
 __all__ = ["AlertManager"]
@@ -60,6 +63,9 @@ SHORTEST_STALL: Final = 0.1
 
 LOCKED: Final = 0.5
 """Seconds that a question how it is waits for the lock: what holds the event loop up may hold it."""
+
+RELOAD_SECONDS: Final = 60.0
+"""Seconds that reading all rule files may take; thousands of rules take some."""
 
 FIRST_SAMPLES: Final = 1.0
 """Seconds that the first evaluation waits for the sources' first numbers."""
@@ -136,7 +142,7 @@ class AlertManager:
             troubled=self._sampler.troubled,
         )
         self._lock = self.core.lock
-        self.local_queries: Final = LocalQueries(registry, self._sampler.troubled)
+        self.local_queries: Final = LocalQueries(registry, self._sampler.troubled, (self.core.recorded,))
         self.queries: Final = self.local_queries if queries is None else queries
         self._scheduler = Scheduler(self._clock, self.core, self._bell, self.queries)
         self._archivist = Archivist(self._clock, self.core, _store(store))
@@ -149,6 +155,7 @@ class AlertManager:
         self._people = People(self._clock, self.core, new_id)
         self.heartbeat: Final = heartbeat
         self._heart = None if heartbeat is None else Heart(registry, heartbeat, self._ailment)
+        self.files: Final = RuleFiles(self.core)
         self._run: Run | None = None
 
     def __repr__(self) -> str:
@@ -194,6 +201,34 @@ class AlertManager:
     def remove_rule(self, name: str) -> None:
         """Take the rule called `name` away. Its alerts end, and whoever was told of them is told so."""
         self.core.remove_rule(name)
+
+    def load_rules(self, *patterns: str | os.PathLike[str], interval: Duration = "10s") -> list[str]:
+        """Have the rules of Prometheus' rule files judged: paths, which may have `*`, `?` and `**`.
+
+        A group that does not say how often is evaluated each `interval`. Gives the names of the rules that are new; where
+        several in the files have one name, their labels are put behind it. InvalidFile lists all that is wrong, a RuleError
+        says that a rule of that name is there already; nothing is changed then.
+        """
+        seconds = _seconds("load_rules", "interval", interval)
+        return self.files.load([os.fspath(one) for one in patterns], seconds)
+
+    async def reload_rules(self) -> None:
+        """Read all rule files again, in a thread, and have judged what they say now.
+
+        What has not changed goes on as it was, incidents included; those of rules that are gone end. Raises as `load_rules`
+        does, and nothing is changed then.
+        """
+        self.files.apply(await DaemonCalls(1).call(self.files.read, seconds=RELOAD_SECONDS))
+
+    @property
+    def rule_files(self) -> tuple[str, ...]:
+        """The patterns of the rule files that were loaded."""
+        return self.files.patterns
+
+    @property
+    def recordings(self) -> Mapping[Recording, str | None]:
+        """The recording rules that were loaded, each with what is wrong with it, or None."""
+        return self.core.recordings
 
     def enable_rule(self, name: str) -> None:
         """Have the rule called `name` judged again. A RuleError where there is none."""

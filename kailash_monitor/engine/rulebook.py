@@ -41,16 +41,17 @@ class RuleBook:
             raise RuleError(
                 f"rule {rule.name!r}", field="name", seen="a second rule of that name", expected="give it another name"
             )
-        self._check(rule, collectors)
+        self.check(rule, collectors)
         self.rules[rule.name] = rule
 
     def replace(self, rule: AlertRule, collectors: Mapping[str, MetricsCollector]) -> None:
         """Put `rule` in the place of the one of its name, if there is one; a RuleError as in `add`."""
-        self._check(rule, collectors)
+        self.check(rule, collectors)
         self.rules[rule.name] = rule
         self._judged.pop(rule.name, None)
 
-    def _check(self, rule: AlertRule, collectors: Mapping[str, MetricsCollector]) -> None:
+    def check(self, rule: AlertRule, collectors: Mapping[str, MetricsCollector]) -> None:
+        """Raise a RuleError where `rule` could not be taken on, were there none of its name."""
         where = f"rule {rule.name!r}"
         if rule.name in OWN:
             raise RuleError(where, field="name", seen="a name of the toolkit's own alerts", expected="give it another name")

@@ -12,6 +12,7 @@ from kailash_monitor.engine.queries import Queries, values_of
 from kailash_monitor.engine.task_group import TaskGroup, cancellation_is_ours
 from kailash_monitor.engine.wakeup import Bell
 from kailash_monitor.rules import AlertRule
+from kailash_monitor.rules.recording import Recording
 
 __all__ = ["BUDGET", "Scheduler"]
 
@@ -23,6 +24,9 @@ ROUND: Final = 10.0
 
 READINGS_AT_ONCE: Final = 32
 """Plain functions that rules read and that hang, each in a thread: more are not begun."""
+
+QUERY_SECONDS: Final = 5.0
+"""Seconds that the query of a recording has, as a rule has by default."""
 
 _logger = logging.getLogger("kailash_monitor.engine")
 
@@ -87,10 +91,11 @@ class Scheduler:
                 await asyncio.sleep(0)
                 begun = self._came_round = self._clock.now()
 
-    async def _ask(self, rule: AlertRule, threads: DaemonCalls) -> None:
+    async def _ask(self, rule: AlertRule | Recording, threads: DaemonCalls) -> None:
         """Ask a rule's own reading within its time; what it raises, and that it is late, is an answer too."""
         answer: object
-        deadline = asyncio.timeout(rule.timeout)
+        seconds = QUERY_SECONDS if isinstance(rule, Recording) else rule.timeout
+        deadline = asyncio.timeout(seconds)
         try:
             async with deadline:
                 with cancellation_is_ours():
@@ -99,10 +104,12 @@ class Scheduler:
             answer = error
             if deadline.expired():  # else the TimeoutError is its own
                 self._core.registry.self_metrics.readings_late.inc()
-                answer = TimeoutError(f"no answer within {rule.timeout:g} s")
+                answer = TimeoutError(f"no answer within {seconds:g} s")
         self._core.answer(rule, answer)
 
-    async def _answer(self, rule: AlertRule, threads: DaemonCalls) -> object:
+    async def _answer(self, rule: AlertRule | Recording, threads: DaemonCalls) -> object:
+        if isinstance(rule, Recording):
+            return await self._queries.vector(rule.query)
         if rule.expr is not None:
             return await values_of(rule, self._queries, self._clock)
         assert rule.reading is not None

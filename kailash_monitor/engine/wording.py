@@ -21,7 +21,7 @@ def alert_of(incident: Incident, status: AlertStatus, wall_offset: float) -> Ale
     """Give the incident as people and channels see it; wall-clock time is its own plus `wall_offset`."""
     rule, group = incident.rule, incident.key.group
     annotations = rule.annotations if incident.annotations is None else incident.annotations
-    title = annotations.get("summary") or rule.name.replace("_", " ").capitalize()
+    title = annotations.get("summary") or _name_in_words(incident)
     if group and incident.annotations is None:
         title = f"{title} ({', '.join(group.values())})"
     return Alert(
@@ -43,6 +43,12 @@ def alert_of(incident: Incident, status: AlertStatus, wall_offset: float) -> Ale
         if rule.expr is not None
         else next((level.threshold for level in rule.levels if level.severity is incident.severity), rule.threshold),
     )
+
+
+def _name_in_words(incident: Incident) -> str:
+    if incident.rule.expr is None:
+        return incident.rule.name.replace("_", " ").capitalize()
+    return incident.labels.get("alertname", incident.rule.name)  # as its file has it
 
 
 def missed_of(entry: LedgerEntry, kind: NoticeKind, wall_offset: float) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """The registry: collectors by name, and the default one that the whole program shares."""
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -356,6 +357,11 @@ class MetricsRegistry:
             for name, collector in self.get_all_collectors().items()
         ]
         return Snapshot(self.namespace, self.clock.now(), self._wall_offset(), collectors)
+
+    @property
+    def present(self) -> int:
+        """The time of the timeline in milliseconds since 1970, as pages and queries have it."""
+        return math.ceil((self.clock.now() + self._wall_offset()) * 1000)
 
     def _wall_offset(self) -> float:
         """Give what turns times of the timeline into Unix seconds: the same again, until the wall clock was really moved.

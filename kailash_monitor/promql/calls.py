@@ -148,7 +148,7 @@ def _absent_over_time(evaluator: Evaluator, node: Call, time: int) -> Evaluated:
 
 
 def _labels_of_nothing(argument: Expression) -> LabelSet:
-    """Give the labels that series must have had to be found: those demanded by one `=` and nothing else."""
+    """Give the labels that series must have had to be found: those demanded by one `=`, and by nothing after it."""
     node = unwrapped(argument)
     selector = node.selector if isinstance(node, RangeSelector) else node
     if not isinstance(selector, Selector):
@@ -156,8 +156,9 @@ def _labels_of_nothing(argument: Expression) -> LabelSet:
     demanded: dict[str, str] = {}
     for matcher in selector.matchers:
         if matcher.name != METRIC_NAME:
-            plain = matcher.operator is Operator.EQUAL and matcher.name not in demanded
-            demanded[matcher.name] = matcher.value if plain else ""
+            first = matcher.operator is Operator.EQUAL and matcher.name not in demanded
+            if first or matcher.name in demanded:  # what stands before the `=` counts as little as in Prometheus
+                demanded[matcher.name] = matcher.value if first else ""
     return LabelSet(demanded)
 
 

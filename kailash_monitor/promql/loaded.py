@@ -1,6 +1,6 @@
 """Loaded samples: a source of series whose samples are all in memory."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from kailash_monitor.model.matcher import Operator
@@ -17,22 +17,17 @@ PIECE: Final = 1000
 
 
 class LoadedSeries:
-    """A series and its samples. `at` is that of the samples themselves: queries ask it of each series."""
+    """A series and its samples."""
 
-    __slots__ = ("at", "labels", "samples")
-
-    at: Callable[[int, int], Sample | None]
-    labels: LabelSet
-    samples: Samples
+    __slots__ = ("labels", "samples")
 
     def __init__(self, labels: LabelSet, samples: Samples) -> None:
         self.labels = labels
-        self.load(samples)
-
-    def load(self, samples: Samples) -> None:
-        """Have these samples from now on."""
         self.samples = samples
-        self.at = samples.at
+
+    def at(self, time: int, lookback: int) -> Sample | None:
+        """What it read last in the `lookback` before `time`."""
+        return self.samples.at(time, lookback)
 
     def exact(self, function: str) -> Exact | None:
         """Nothing is known but the samples."""
@@ -62,7 +57,7 @@ class LoadedSource:
         self._times = times
         samples = Samples(times, values, stale)
         if labels in self._series:
-            self._series[labels].load(samples)
+            self._series[labels].samples = samples
             return
         one = self._series[labels] = LoadedSeries(labels, samples)
         for pair in labels.labels.items():

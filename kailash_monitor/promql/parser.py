@@ -13,6 +13,7 @@ from kailash_monitor.promql.lexer import DURATION, END, ERROR, NAME, NUMBER, RUL
 from kailash_monitor.promql.numbers import parse_number
 from kailash_monitor.promql.operators import OPERATORS, UNARY_PRECEDENCE, Purpose
 from kailash_monitor.promql.quoting import quoted, unquoted
+from kailash_monitor.promql.regex import fits
 from kailash_monitor.promql.tree import (
     NO_MATCHING,
     Aggregation,
@@ -350,7 +351,13 @@ class _Parser:
                 return LabelMatcher("__name__", Operator.EQUAL, text)
             raise self._unexpected(within, "label matching operator")
         self._advance()
-        return LabelMatcher(text, operator, self._string(self._expect(STRING, within, "string")))
+        value = self._string(self._expect(STRING, within, "string"))
+        if operator in (Operator.REGEX, Operator.NOT_REGEX):
+            try:
+                fits(value)
+            except ValueError as error:
+                raise ParseError(str(error), self._text, name.start, name.end) from None
+        return LabelMatcher(text, operator, value)
 
     def _modified(self, node: Expression) -> Expression:
         """Read what may follow an operand: `[range]`, `[range:step]`, `offset`, `@`, `anchored`, `smoothed`."""

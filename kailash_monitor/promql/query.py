@@ -1,7 +1,9 @@
 """Queries: an expression evaluated once, or again and again over a stretch of time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from heapq import merge
+from operator import itemgetter
 from typing import Final, TypeAlias, TypeVar
 
 from kailash_monitor.promql.anchoring import extended_samples
@@ -26,7 +28,10 @@ T = TypeVar("T")
 DEFAULT: Final = Settings()
 
 PIECE: Final = 1000
-"""Series that are renamed without a pause: about a millisecond's work."""
+"""Series that are put in their places without a pause: about a millisecond's work."""
+
+STRETCHES: Final = 100
+"""Series whose samples are put together without a pause."""
 
 Value: TypeAlias = float | str | Vector | Matrix
 
@@ -62,7 +67,8 @@ def instant(tree: Expression, text: str, source: Source, time: int, settings: Se
     kind = type_of(tree)
     if kind is ValueType.MATRIX:
         series, window = yield from evaluation.stretch(tree, time)
-        return Result(kind, _stretches(series, window, evaluation.beyond(tree)), notes.warnings, notes.infos)
+        matrix = yield from _stretches(series, window, evaluation.beyond(tree))
+        return Result(kind, matrix, notes.warnings, notes.infos)
     value = yield from evaluation.value(tree, time)
     if kind is ValueType.VECTOR and settings.delayed_name_removal:
         value = yield from _named(value)
@@ -92,19 +98,39 @@ def ranged(
         if settings.delayed_name_removal:
             vector = yield from _named(vector)
         evaluation.count(len(vector))
-        for labels, one in vector:
-            times, values = series.setdefault(labels, ([], []))
-            times.append(time)
-            values.append(one)
-        yield
-    matrix = [(labels, Samples(*samples)) for labels, samples in series.items()]
-    matrix.sort(key=lambda one: sorted(one[0].labels.items()))
-    return Result(ValueType.MATRIX, matrix, notes.warnings, notes.infos)
+        for first in range(0, len(vector), PIECE):
+            for labels, one in vector[first : first + PIECE]:
+                times, values = series.setdefault(labels, ([], []))
+                times.append(time)
+                values.append(one)
+            yield
+        yield  # also where there is nothing
+    return Result(ValueType.MATRIX, (yield from _by_labels(series)), notes.warnings, notes.infos)
 
 
-def _stretches(series: Sequence[Readable], window: RangeWindow, beyond: Reach | None) -> Matrix:
+def _by_labels(series: Mapping[LabelSet, tuple[list[int], list[float]]]) -> Pieces[Matrix]:
+    """Give series by their labels."""
+    keyed = list[tuple[list[tuple[str, str]], LabelSet, Samples]]()
+    runs = []
+    for labels, samples in series.items():
+        keyed.append((sorted(labels.labels.items()), labels, Samples(*samples)))
+        if len(keyed) == PIECE:
+            runs.append(sorted(keyed, key=itemgetter(0)))
+            keyed = []
+            yield
     matrix: Matrix = []
-    for one in series:
+    for _, labels, read in merge(*runs, sorted(keyed, key=itemgetter(0)), key=itemgetter(0)):
+        matrix.append((labels, read))
+        if not len(matrix) % PIECE:
+            yield
+    return matrix
+
+
+def _stretches(series: Sequence[Readable], window: RangeWindow, beyond: Reach | None) -> Pieces[Matrix]:
+    matrix: Matrix = []
+    for index, one in enumerate(series, 1):
+        if not index % STRETCHES:
+            yield
         if beyond is None:
             inside = one.samples.within(window.start, window.end)
         else:

@@ -29,12 +29,8 @@ class Series(Protocol):
         """What tells it from the others, always the same object."""
         ...
 
-    @property
-    def at(self) -> Callable[[int, int], Sample | None]:
-        """What it read last before a time, in the lookback before that (left-open); None where there is nothing.
-
-        A method does as well as an attribute.
-        """
+    def at(self, time: int, lookback: int) -> Sample | None:
+        """What it read last in the `lookback` before `time` (left-open); None where there is nothing, or it has ended."""
         ...
 
     @property

@@ -39,7 +39,7 @@ def words_of(
 
 
 def _expanded(rule: AlertRule, texts: Mapping[str, str], facts: Facts) -> dict[str, str]:
-    name = f"__alert_{rule.name}"
+    name = f"__alert_{rule.labels.get('alertname', rule.name)}"
     return {label: _text(text, name, facts) for label, text in texts.items()}
 
 

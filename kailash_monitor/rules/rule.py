@@ -18,6 +18,7 @@ from kailash_monitor.rules.flapping import Flapping
 from kailash_monitor.rules.level import Level, LevelThresholds, levels_of, severity_of
 from kailash_monitor.rules.no_data import NoData
 from kailash_monitor.rules.reading import ReadingFunction
+from kailash_monitor.rules.recording import Place
 from kailash_monitor.rules.rule_query import RuleQuery
 from kailash_monitor.rules.templates.errors import TemplateError
 from kailash_monitor.rules.templates.template import compile_template
@@ -56,6 +57,7 @@ class AlertRule:
       there are several labels) to these. It has `timeout` to answer (5 s).
     - `expr`: a PromQL expression over the exported names, judged in place of a metric and a condition: each series that it
       gives is an alert. `labels` and `annotations` may be Go templates then, as in Prometheus' rule files.
+    - `place`: where it stands in a rule file; those of one group are judged one after the other.
     - `burn_rate`: judge how fast failures use up an error budget; `burn_rate_rules` makes such rules.
 
     A RuleError says what is wrong and what would be right.
@@ -85,6 +87,7 @@ class AlertRule:
     timeout: float
     burn_rate: BurnRate | None
     expr: RuleQuery | None
+    place: Place | None
 
     def __init__(
         self,
@@ -116,6 +119,7 @@ class AlertRule:
         timeout: Duration | None = None,
         burn_rate: BurnRate | None = None,
         expr: RuleQuery | str | None = None,
+        place: Place | None = None,
     ) -> None:
         parameters.check_name(name)
         where = f"rule {name!r}"
@@ -158,6 +162,7 @@ class AlertRule:
             if burn_rate is None
             else parameters.check_type("burn_rate", burn_rate, BurnRate, "a BurnRate", where),
             "expr": query,
+            "place": place,
         }
         if burn_rate is not None and not metric_name:
             values["metric_name"] = burn_rate.total

@@ -26,13 +26,17 @@ from kailash_monitor.delivery.outcome import Delivered, Outcome, Retry
 from kailash_monitor.engine.attempt import attempt_now
 from kailash_monitor.engine.manager import AlertManager
 from kailash_monitor.engine.outbox import More, Send
+from kailash_monitor.engine.queries import LocalQueries, values_of
 from kailash_monitor.engine.records import Pen
 from kailash_monitor.engine.restored import read_store
 from kailash_monitor.engine.rings import ring_changes, rings_in
 from kailash_monitor.metrics import MetricsCollector, MetricsRegistry
 from kailash_monitor.model.durations import Duration, format_duration, parse_duration
 from kailash_monitor.model.notice import Notice
-from kailash_monitor.rules import AlertRule
+from kailash_monitor.promql.query import finished
+from kailash_monitor.promql.samples import Vector
+from kailash_monitor.rules import AlertRule, RuleQuery
+from kailash_monitor.rules.recording import Recording
 from kailash_monitor.storage import MemoryStore
 from kailash_monitor.testing.clocks import EPOCH, ManualClock
 from kailash_monitor.testing.recording import RecordingChannel
@@ -238,13 +242,20 @@ class Simulator:
         asked = bool(self._core.asks)
         while self._core.asks:
             rule = self._core.asks.popleft()
-            assert rule.reading is not None
             try:
-                answer: object = rule.reading()
-                self._core.answer(rule, _at_once(answer) if isinstance(answer, Coroutine) else answer)
+                self._core.answer(rule, self._answer(rule))
             except Exception as error:  # the user's code
                 self._core.answer(rule, error)
         return asked
+
+    def _answer(self, rule: AlertRule | Recording) -> object:
+        if isinstance(rule, Recording):
+            return finished(self.manager.local_queries.pieces(rule.query))
+        if rule.expr is not None:
+            return _at_once(values_of(rule, _InOneGo(self.manager.local_queries), self.clock))
+        assert rule.reading is not None
+        answer: object = rule.reading()
+        return _at_once(answer) if isinstance(answer, Coroutine) else answer
 
     def _deliver(self) -> bool:
         """Make the attempts that are due; whether there were any."""
@@ -319,6 +330,16 @@ def _words(entry: Entry | Attempt) -> str:
             return f"{entry.alert_id} {entry.what}"
         case Attempt():
             return str(entry)
+
+
+class _InOneGo:
+    """Evaluates expressions without a loop."""
+
+    def __init__(self, queries: LocalQueries) -> None:
+        self._queries = queries
+
+    async def vector(self, query: RuleQuery) -> Vector:
+        return finished(self._queries.pieces(query))
 
 
 def _at_once(coroutine: Coroutine[Any, Any, T]) -> T:  # Any: what a coroutine yields

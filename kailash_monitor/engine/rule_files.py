@@ -1,0 +1,109 @@
+"""Rule files: finds them by their patterns, reads them, and has a core judge what they say."""
+
+import glob
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from kailash_monitor.engine.core import Core
+from kailash_monitor.errors import InvalidFile
+from kailash_monitor.rules import AlertRule
+from kailash_monitor.rules.loaded_rules import LoadedRules, loaded_rules
+from kailash_monitor.rules.recording import Recording
+from kailash_monitor.rules.rule_file import RuleGroup, read_rule_file
+
+__all__ = ["RuleFiles", "read_rule_files"]
+
+DEFAULT_INTERVAL: Final = 10.0
+"""Seconds between two evaluations of a group that does not say how often, as of any rule."""
+
+NOTHING: Final = LoadedRules({}, {})
+
+
+def read_rule_files(patterns: Sequence[str], *, interval: float = DEFAULT_INTERVAL) -> LoadedRules:
+    """Read Prometheus' rule files; a pattern may have `*`, `?`, `[…]` and `**`. An InvalidFile lists all that is wrong."""
+    files, problems = {}, list[str]()
+    for path in _paths(patterns, problems):
+        try:
+            files[path] = read_rule_file(Path(path).read_text(encoding="utf-8"), path)
+        except InvalidFile as error:
+            problems += error.problems
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}")
+    if problems:
+        raise InvalidFile(problems)
+    return loaded_rules(files, interval=interval)
+
+
+def _paths(patterns: Sequence[str], problems: list[str]) -> list[str]:
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        paths = sorted(glob.glob(pattern, recursive=True)) if glob.has_magic(pattern) else [pattern]
+        if not paths:
+            problems.append(f"{pattern}: no such file; the pattern must match one at least")
+        found |= dict.fromkeys(paths)
+    return list(found)
+
+
+class RuleFiles:
+    """The rules that one manager has from files. Mutable: what was loaded, by who calls it."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._patterns: dict[str, float] = {}
+        self.loaded = NOTHING
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The patterns by which files are found."""
+        return tuple(self._patterns)
+
+    def load(self, patterns: Sequence[str], interval: float) -> list[str]:
+        """Have the files of these patterns judged as well, from now on. Give the names of the rules that are new."""
+        known = self.loaded.alerts
+        before = dict(self._patterns)
+        self._patterns |= dict.fromkeys(patterns, interval)
+        try:
+            self.apply(self.read())
+        except Exception:
+            self._patterns = before
+            raise
+        return [name for name in self.loaded.alerts if name not in known]
+
+    def go_on_from(self, before: "RuleFiles") -> None:
+        """Take over what another manager has loaded; its rules are in the core already."""
+        self._patterns, self.loaded = dict(before._patterns), before.loaded
+        self._core.record(self.loaded.recordings)
+
+    def read(self) -> LoadedRules:
+        """Read all files again, which touches nothing that is judged."""
+        alerts: dict[str, AlertRule] = {}
+        recordings: dict[str, Recording] = {}
+        groups: list[RuleGroup] = []
+        for interval in dict.fromkeys(self._patterns.values()):
+            patterns = [pattern for pattern, one in self._patterns.items() if one == interval]
+            read = read_rule_files(patterns, interval=interval)
+            alerts |= read.alerts
+            recordings |= read.recordings
+            groups += read.groups
+        return LoadedRules(alerts, recordings, groups)
+
+    def apply(self, new: LoadedRules) -> None:
+        """Have these rules judged in place of those from before: what has not changed goes on as it was.
+
+        A RuleError, and nothing is changed, where one has the name of a rule that is of no file.
+        """
+        core, old = self._core, self.loaded
+        with core.lock:
+            for name, rule in new.alerts.items():
+                if name not in old.alerts:
+                    core.rulebook.check(rule, core.registry.get_all_collectors())
+            for name in old.alerts.keys() - new.alerts.keys():
+                core.remove_rule(name)
+            for name, rule in new.alerts.items():
+                if name not in old.alerts:
+                    core.add_rule(rule)
+                elif rule != old.alerts[name]:
+                    core.replace_rule(rule)
+            core.record(new.recordings)
+            self.loaded = new

@@ -1,0 +1,199 @@
+"""Prometheus' rule files are judged as they are, and again when they have changed."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from kailash_monitor.alerts import AlertManager, AlertRule, AlertSeverity
+from kailash_monitor.blocking import AlertManager as BlockingManager
+from kailash_monitor.errors import InvalidFile, RuleError
+from kailash_monitor.metrics import MetricsRegistry
+from kailash_monitor.testing import Simulator, VirtualClock
+
+RULES = """
+groups:
+  - name: queues
+    interval: 5s
+    labels: {team: web}
+    rules:
+      - record: queue:depth:max
+        expr: max by (queue) (kailash_app_depth)
+        labels: {kind: worst}
+      - alert: Deep
+        expr: queue:depth:max > 5
+        for: 10s
+        keep_firing_for: 20s
+        labels: {severity: page}
+        annotations: {summary: "{{ $labels.queue }} has {{ $value }}"}
+  - name: others
+    rules:
+      - {alert: Long, expr: kailash_app_length > 1, labels: {severity: warning}}
+      - {alert: Long, expr: kailash_app_length > 2, labels: {severity: critical}}
+"""
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    path = tmp_path / "rules.yml"
+    path.write_text(RULES)
+    return path
+
+
+def test_a_file_is_judged_as_it_stands(rules: Path) -> None:
+    sim = Simulator()
+    names = sim.manager.load_rules(rules)
+    assert names == ["Deep", 'Long{severity="warning"}', 'Long{severity="critical"}']
+    deep = sim.manager.rules["Deep"]
+    assert (deep.hold, deep.keep_firing, deep.evaluation_interval, deep.severity) == (10, 20, 5, AlertSeverity.CRITICAL)
+    assert sim.manager.rules[names[1]].evaluation_interval == 10
+    sim.set("depth", 9, labels={"queue": "a", "worker": "1"})
+    sim.set("depth", 7, labels={"queue": "a", "worker": "2"})
+    sim.set("length", 3)
+    sim.advance("30s")
+    alerts = {alert.id: alert for alert in sim.manager.get_active_alerts()}
+    deep_id = 'Deep_promql{kind="worst",queue="a",team="web"}'
+    assert alerts.keys() == {deep_id, *(f"{name}_promql" for name in names[1:])}
+    assert alerts[deep_id].title == "a has 9"
+    assert alerts[deep_id].labels == {"kind": "worst", "queue": "a", "severity": "page", "team": "web"}
+    assert {alerts[f"{name}_promql"].labels["alertname"] for name in names[1:]} == {"Long"}
+
+
+def test_rules_of_a_group_see_what_the_ones_before_have_just_recorded(rules: Path) -> None:
+    sim = Simulator()
+    sim.manager.load_rules(rules)
+    sim.set("depth", 9)
+    pendings = []
+    for _ in range(12):
+        sim.advance("1s")
+        pendings.append(bool(sim.manager.get_all_alerts()))
+    first = pendings.index(True)
+    assert first <= 5  # the group's next turn, and not the one after
+
+
+def test_what_is_recorded_no_more_has_ended(rules: Path) -> None:
+    sim = Simulator()
+    sim.manager.load_rules(rules)
+    sim.set("depth", 9)
+    sim.advance("30s")
+    assert len(sim.manager.get_active_alerts()) == 1
+    sim.collector().get_metric("depth").clear()  # type: ignore[union-attr]
+    sim.advance("40s")
+    assert sim.manager.get_active_alerts() == []
+
+
+def test_what_has_not_changed_goes_on_and_what_is_gone_ends(rules: Path) -> None:
+    sim = Simulator()
+    sim.manager.load_rules(rules)
+    sim.set("depth", 9)
+    sim.set("length", 3)
+    sim.advance("30s")
+    before = {alert.id: alert.fired_at for alert in sim.manager.get_active_alerts()}
+    assert len(before) == 3
+    rules.write_text(RULES.replace("> 1", "> 1.5").replace("alert: Deep", "alert: VeryDeep"))
+    sim.manager.files.apply(sim.manager.files.read())
+    sim.advance("30s")
+    after = {alert.id: alert.fired_at for alert in sim.manager.get_active_alerts()}
+    assert {one: at for one, at in after.items() if one.startswith("Long")} == {
+        one: at for one, at in before.items() if one.startswith("Long")
+    }
+    assert [one for one in after if "Deep" in one] == ['VeryDeep_promql{kind="worst",team="web"}']
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("groups: [{name: a, rules: [{alert: A, expr: 'sum('}]}]", "unclosed left parenthesis"),
+        ("groups: [{name: a, rules: [{alert: A, expr: 'up', fore: 5m}]}]", "fore"),
+        ("groups: [{name: a, rules: [{alert: A, expr: 'up[5m]'}]}]", "must be an instant vector or a scalar"),
+        ("{", "rules.yml"),
+    ],
+)
+def test_a_file_that_is_wrong_changes_nothing(rules: Path, text: str, told: str) -> None:
+    sim = Simulator()
+    sim.manager.load_rules(rules)
+    before = sim.manager.rules
+    rules.write_text(text)
+    with pytest.raises(InvalidFile) as caught:
+        sim.manager.files.apply(sim.manager.files.read())
+    assert told in str(caught.value)
+    assert str(rules) in str(caught.value)
+    assert sim.manager.rules == before
+
+
+def test_all_that_is_wrong_in_all_files_is_told_together(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text("groups: [{name: a, rules: [{alert: A, expr: 'sum('}]}]")
+    (tmp_path / "b.yml").write_bytes(b"\xff")
+    with pytest.raises(InvalidFile) as caught:
+        AlertManager(MetricsRegistry()).load_rules(tmp_path / "*.yml", tmp_path / "c.yml", tmp_path / "none*.yml")
+    assert [problem.split(":")[0].rsplit("/", 1)[1] for problem in caught.value.problems] == [
+        "none*.yml",
+        "a.yml",
+        "b.yml",
+        "c.yml",
+    ]
+
+
+def test_a_rule_of_the_programs_own_is_not_replaced_by_a_file(rules: Path) -> None:
+    manager = AlertManager(MetricsRegistry())
+    manager.add_rule(AlertRule("Deep", "", "warning", "depth", "> 3"))
+    with pytest.raises(RuleError, match="Deep"):
+        manager.load_rules(rules)
+    assert list(manager.rules) == ["Deep"]
+    assert manager.rule_files == ()
+
+
+def test_files_that_are_loaded_later_are_judged_beside_the_others(tmp_path: Path, rules: Path) -> None:
+    other = tmp_path / "other.yml"
+    other.write_text("groups: [{name: z, rules: [{alert: Z, expr: 'up == 0'}]}]")
+    manager = AlertManager(MetricsRegistry())
+    manager.load_rules(rules)
+    assert manager.load_rules(other, interval="30s") == ["Z"]
+    assert len(manager.rules) == 4
+    assert manager.rules["Z"].evaluation_interval == 30
+
+
+def test_a_recording_that_cannot_be_made_says_why(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yml"
+    path.write_text(
+        """
+        groups:
+          - name: a
+            limit: 2
+            rules:
+              - {record: "a:b", expr: kailash_app_depth}
+              - {record: "a:c", expr: "kailash_app_depth + on () kailash_app_depth"}
+        """
+    )
+    sim = Simulator()
+    sim.manager.load_rules(path)
+    for queue in range(3):
+        sim.set("depth", 1, labels={"queue": str(queue)})
+    sim.advance("10s")
+    said = {recording.name: why for recording, why in sim.manager.recordings.items()}
+    assert said["a:b"] == "exceeded limit of 2 with 3 series"
+    assert (said["a:c"] or "").startswith("found duplicate series for the match group {}")
+
+
+async def test_it_is_read_again_while_it_runs(rules: Path, clock: VirtualClock) -> None:
+    registry = MetricsRegistry(clock=clock)
+    registry.collector("app").gauge("length").set(5.0)
+    manager = AlertManager(registry)
+    await asyncio.to_thread(manager.load_rules, rules)
+    async with manager:
+        await asyncio.sleep(11)
+        assert len(manager.get_active_alerts()) == 2
+        await asyncio.to_thread(rules.write_text, RULES.replace("> 2", "> 9"))
+        await manager.reload_rules()
+        await asyncio.sleep(11)
+        assert [alert.labels["severity"] for alert in manager.get_active_alerts()] == ["warning"]
+
+
+@pytest.mark.real_time
+def test_the_blocking_manager_does_the_same(rules: Path) -> None:
+    manager = BlockingManager(MetricsRegistry())
+    assert len(manager.load_rules(rules)) == 3
+    rules.write_text(RULES.replace("alert: Deep", "alert: Other"))
+    manager.reload_rules()
+    assert "Other" in manager.rules
+    assert len(manager.recordings) == 1
