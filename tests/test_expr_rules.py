@@ -104,16 +104,35 @@ def test_labels_and_annotations_are_templates() -> None:
     assert alert.annotations == {"summary": "a has 9", "more": "plain"}
 
 
-def test_annotations_are_those_of_now_and_labels_those_of_the_beginning() -> None:
-    sim = Simulator(
-        rule("kailash_app_depth > 5", labels={"first": "{{ $value }}"}, annotations={"summary": "at {{ $value }}"})
-    )
+def test_annotations_are_those_of_now() -> None:
+    sim = Simulator(rule("kailash_app_depth > 5", annotations={"summary": "at {{ $value }}"}))
+    for depth in (9, 12):
+        sim.set("depth", depth)
+        sim.advance("10s")
+        (alert,) = sim.manager.get_active_alerts()
+        assert (alert.title, alert.incident) == (f"at {depth}", 1)
+
+
+def test_a_label_that_changes_makes_another_alert() -> None:
+    sim = Simulator(rule("kailash_app_depth > 5", labels={"size": "{{ if gt $value 10.0 }}large{{ else }}small{{ end }}"}))
     sim.set("depth", 9)
     sim.advance("10s")
     sim.set("depth", 12)
     sim.advance("10s")
+    assert [alert.id for alert in sim.manager.get_active_alerts()] == ['r_promql{size="large"}']
+    assert sim.told() == ["firing", "resolved", "firing"]
+
+
+def test_labels_that_every_alert_of_the_rule_has_do_not_tell_them_apart() -> None:
+    sim = Simulator(rule("kailash_app_depth > 5", labels={"team": "web", "queue": "all"}))
+    sim.set("depth", 9, labels={"queue": "a"})
+    sim.advance("10s")
     (alert,) = sim.manager.get_active_alerts()
-    assert (alert.labels["first"], alert.title) == ("9", "at 12")
+    assert (alert.id, alert.labels) == ("r_promql", {"queue": "all", "team": "web"})
+    sim.set("depth", 9, labels={"queue": "b"})
+    sim.advance("10s")
+    (status,) = sim.manager.rule_status()
+    assert status.error == "promql: vector contains metrics with the same labelset after applying alert labels"
 
 
 def test_templates_can_ask_and_what_they_ask_may_depend_on_an_answer() -> None:
@@ -208,8 +227,8 @@ def test_it_is_written_down_and_read_again() -> None:
         ({"annotations": {"summary": "{{ if }}"}}, "annotations.summary: template: alert:1: missing value for if"),
         ({"labels": {"a": "{{ nothing }}"}}, 'labels.a: template: alert:1: function "nothing" not defined'),
         ({"expr": "sum("}, "1:5: parse error: unclosed left parenthesis"),
-        ({"expr": "up[5m]"}, "1:1: parse error: a rule's expression must be an instant vector or a scalar"),
-        ({"expr": '"text"'}, "a rule's expression must be an instant vector or a scalar"),
+        ({"expr": "up[5m]"}, "1:1: parse error: rule result is not a vector or scalar"),
+        ({"expr": '"text"'}, "rule result is not a vector or scalar"),
         ({"expr": 5}, "expr = 5; a PromQL expression as a text"),
     ],
 )

@@ -13,6 +13,7 @@ from kailash_monitor.cli.loading import load
 from kailash_monitor.cli.logs import LogView, log_to_stdout, log_to_view
 from kailash_monitor.cli.notify import notify
 from kailash_monitor.cli.parameters import FILE, DurationParameter, ListenParameter
+from kailash_monitor.cli.rules import rules
 from kailash_monitor.cli.run import run_monitor
 from kailash_monitor.errors import CannotListen, LifecycleError
 from kailash_monitor.web import DEFAULT_LISTEN, Listen
@@ -70,5 +71,5 @@ def check(path: Path) -> None:
     click.echo(f"{path}: ok: {len(manager.rules)} rules; collectors: {collectors or 'none'}; channels: {channels or 'none'}")
 
 
-for _command in (*CONTROLS, notify):
+for _command in (*CONTROLS, notify, rules):
     commands.add_command(_command)

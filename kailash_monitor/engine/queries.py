@@ -11,12 +11,12 @@ from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.model.labels import Labels
 from kailash_monitor.promql import EvaluationError, ParseError
 from kailash_monitor.promql.joined import JoinedSource
-from kailash_monitor.promql.labelset import NO_LABEL_SET, LabelSet
+from kailash_monitor.promql.labelset import NO_LABEL_SET
 from kailash_monitor.promql.query import instant
 from kailash_monitor.promql.samples import Vector
 from kailash_monitor.promql.source import Pieces, Source
 from kailash_monitor.rules import AlertRule, RuleQuery, Value
-from kailash_monitor.rules.alert_words import words_of
+from kailash_monitor.rules.alert_words import group_of, words_of
 
 __all__ = ["BUDGET", "LocalQueries", "Queries", "driven", "values_of"]
 
@@ -113,7 +113,7 @@ async def values_of(rule: AlertRule, queries: Queries, clock: Clock) -> dict[Lab
         if not (asked and more):
             return values
         for text in sorted(asked):
-            answers[text] = await _answer(text, queries, rule.expr.offset)
+            answers[text] = await _answer(text, queries)
     raise AssertionError("the last round returns")
 
 
@@ -132,22 +132,19 @@ async def _worded(
     values: dict[Labels, Value] = {}
     now, begun = clock.wall(), clock.now()
     for labels, value in vector:
-        group = _group(labels)
-        if group in values:
+        words = words_of(rule, labels, value, query=look, now=now)
+        group = group_of(rule, words)
+        if group in values and not asked:
             raise EvaluationError("vector contains metrics with the same labelset after applying alert labels")
-        values[group] = Value(value, words=words_of(rule, labels, value, query=look, now=now))
+        values[group] = Value(value, words=words)
         if clock.now() - begun > BUDGET:
             await asyncio.sleep(0)
             begun = clock.now()
     return values
 
 
-def _group(labels: LabelSet) -> Labels:
-    return Labels(labels.nameless.labels)
-
-
-async def _answer(text: str, queries: Queries, offset: float) -> Vector | Exception:
+async def _answer(text: str, queries: Queries) -> Vector | Exception:
     try:
-        return await queries.vector(RuleQuery(text, offset))
+        return await queries.vector(RuleQuery(text))
     except (ParseError, EvaluationError) as error:
         return error

@@ -10,7 +10,7 @@ from kailash_monitor.rules.reading import Words
 from kailash_monitor.rules.rule import AlertRule
 from kailash_monitor.rules.templates import Facts, Query, Template, TemplateError, compile_template
 
-__all__ = ["words_of"]
+__all__ = ["group_of", "words_of"]
 
 _NONE: Final[Mapping[str, str]] = {}
 
@@ -36,6 +36,12 @@ def words_of(
         Labels({name: text for name, text in {**own, **_expanded(rule, rule.labels, facts)}.items() if text}),
         _expanded(rule, rule.annotations, facts),
     )
+
+
+def group_of(rule: AlertRule, words: Words) -> Labels:
+    """Give what tells an alert from the others of its rule: all its labels but those that the rule gives every one."""
+    shared = {name for name, text in rule.labels.items() if "{{" not in text}
+    return Labels({name: text for name, text in words.labels.items() if name not in shared})
 
 
 def _expanded(rule: AlertRule, texts: Mapping[str, str], facts: Facts) -> dict[str, str]:

@@ -94,7 +94,7 @@ def _recording(rule: RecordingRule, group: RuleGroup, query: RuleQuery, place: P
 
 
 def _alert(name: str, rule: AlertingRule, group: RuleGroup, query: RuleQuery, place: Place, interval: float) -> AlertRule:
-    labels = dict(group.labels_of(rule))
+    labels = {label: text for label, text in group.labels_of(rule).items() if label != "alertname"}
     severity = SEVERITIES.get(labels.get("severity", "").lower(), AlertSeverity.WARNING)
     return AlertRule(
         name,
@@ -102,7 +102,7 @@ def _alert(name: str, rule: AlertingRule, group: RuleGroup, query: RuleQuery, pl
         severity,
         expr=query,
         evaluation_interval=group.interval or interval,
-        labels=labels if name == rule.name else {"alertname": rule.name, **labels},
+        labels=labels if name == rule.name else {**labels, "alertname": rule.name},
         annotations=rule.annotations,
         hold=rule.for_,
         keep_firing=rule.keep_firing_for,

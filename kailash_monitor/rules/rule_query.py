@@ -19,8 +19,7 @@ class RuleQuery:
     def __post_init__(self) -> None:
         tree = parse(self.text)
         if check(tree, self.text) not in (ValueType.VECTOR, ValueType.SCALAR):
-            wanted = "a rule's expression must be an instant vector or a scalar"
-            raise ParseError(wanted, self.text, tree.start, tree.end)
+            raise ParseError("rule result is not a vector or scalar", self.text, tree.start, tree.end)
         object.__setattr__(self, "tree", tree)
 
     @classmethod
