@@ -11,6 +11,7 @@
     ├── TemplateError (ValueError)        a label or annotation template cannot be read or expanded (in `rules.templates`)
     ├── ValueRefused (ValueError)         a recorded value cannot be counted (only raised where `strict=True`)
     ├── NoAnswer                          the callback of a gauge raised, or has not answered for too long
+    ├── QueryError                        the server that evaluates expressions is away, overloaded, or refuses to answer
     ├── LifecycleError (RuntimeError)     start, stop or run called where it cannot work
     ├── CannotListen (OSError)            the address to serve on is taken, not permitted or not of this machine
     ├── StoreError                        what must survive a restart cannot be kept: the disk failed, or …
@@ -37,6 +38,7 @@ __all__ = [
     "MissingExtra",
     "MonitoringError",
     "NoAnswer",
+    "QueryError",
     "RuleError",
     "StoreDamaged",
     "StoreError",
@@ -95,6 +97,18 @@ class ValueRefused(MonitoringError, ValueError):
 
 class NoAnswer(MonitoringError):
     """A callback gauge has no value to read: its function raised, or has not answered for too long; the text says which."""
+
+
+class QueryError(MonitoringError):
+    """A server that evaluates expressions gives no answer that can be used, for no fault of the expression.
+
+    Takes facts and words its own message: `where` the server is, and what was `seen`.
+    """
+
+    def __init__(self, where: str, *, seen: str) -> None:
+        self.where = where
+        self.seen = seen
+        super().__init__(f"{where}: {seen}")
 
 
 class LifecycleError(MonitoringError, RuntimeError):

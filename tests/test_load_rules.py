@@ -7,8 +7,10 @@ import pytest
 
 from kailash_monitor.alerts import AlertManager, AlertRule, AlertSeverity
 from kailash_monitor.blocking import AlertManager as BlockingManager
-from kailash_monitor.errors import InvalidFile, RuleError
+from kailash_monitor.errors import ConfigurationError, InvalidFile, RuleError
 from kailash_monitor.metrics import MetricsRegistry
+from kailash_monitor.promql.samples import Vector
+from kailash_monitor.rules import RuleQuery
 from kailash_monitor.testing import Simulator, VirtualClock
 
 RULES = """
@@ -187,6 +189,23 @@ async def test_it_is_read_again_while_it_runs(rules: Path, clock: VirtualClock) 
         await manager.reload_rules()
         await asyncio.sleep(11)
         assert [alert.labels["severity"] for alert in manager.get_active_alerts()] == ["warning"]
+
+
+class Elsewhere:
+    async def vector(self, query: RuleQuery) -> Vector:
+        return []
+
+
+def test_where_others_evaluate_recordings_are_left_to_them(rules: Path, caplog: pytest.LogCaptureFixture) -> None:
+    manager = AlertManager(MetricsRegistry(), queries=Elsewhere())
+    assert len(manager.load_rules(rules)) == 3
+    assert manager.recordings == {}
+    assert caplog.messages == ["left to whoever evaluates the expressions, who must have them as well: queue:depth:max"]
+
+
+def test_what_cannot_evaluate_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="a str as queries; a PrometheusQueries"):
+        AlertManager(MetricsRegistry(), queries="http://127.0.0.1:9090")  # type: ignore[arg-type]
 
 
 @pytest.mark.real_time

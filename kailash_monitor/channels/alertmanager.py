@@ -7,7 +7,6 @@ what fires told again (`resend_every`). Alerts are known there by their labels, 
 """
 
 import asyncio
-import base64
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,7 +19,8 @@ from urllib.parse import urlsplit
 
 from kailash_monitor.channels.alertmanager_labels import alertmanager_labels
 from kailash_monitor.channels.channel import DeliveringChannel
-from kailash_monitor.channels.checks import Secret, SecretUnreadable, headers_of, timeout_of
+from kailash_monitor.channels.checks import SecretUnreadable, headers_of, timeout_of
+from kailash_monitor.channels.credentials import Credentials
 from kailash_monitor.channels.egress import Egress, egress_of
 from kailash_monitor.channels.http import check_url, json_bytes, post
 from kailash_monitor.channels.text import runbook
@@ -98,10 +98,10 @@ class AlertmanagerNotificationChannel(DeliveringChannel):
         self.name = name
         self.resend_every: float | None = _resend_every(resend_every)
         self._members: Final = _members(urls)
-        self._credentials: Final = _credentials(username, (password, password_file), (token, token_file))
-        self._username: Final = username
+        self._credentials: Final = Credentials.of(username, (password, password_file), (token, token_file), where=_WHERE)
         self._headers: Final = headers_of(headers or {}, _WHERE)
-        self._check_credentials()
+        addresses = [member.url for member in self._members]
+        self._credentials.check_alone(self._headers.value, addresses, field="urls", where=_WHERE)
         self._generator_url: Final = generator_url
         self._timeout: Final = timeout_of(timeout, _WHERE)
         self.attempt_seconds = self._timeout + 1.0  # all members are told at the same time
@@ -115,7 +115,7 @@ class AlertmanagerNotificationChannel(DeliveringChannel):
     async def deliver(self, notice: Notice) -> Outcome:
         """Post the notice once to every member."""
         try:
-            headers = {"content-type": "application/json", **self._headers.value, **await self._authorization()}
+            headers = {"content-type": "application/json", **self._headers.value, **await self._credentials.headers()}
         except SecretUnreadable as unreadable:
             return Retry(str(unreadable))
         outcomes = await self._post(await self._body(notice), headers)
@@ -133,27 +133,6 @@ class AlertmanagerNotificationChannel(DeliveringChannel):
             if len(pieces) % PIECE == 0:
                 await asyncio.sleep(0)
         return b"[" + b",".join(pieces) + b"]"
-
-    async def _authorization(self) -> dict[str, str]:
-        if self._credentials is None:
-            return {}
-        secret = await self._credentials.fetch()
-        if self._username is None:
-            return {"authorization": f"Bearer {secret}"}
-        pair = base64.b64encode(f"{self._username}:{secret}".encode())
-        return {"authorization": f"Basic {pair.decode()}"}
-
-    def _check_credentials(self) -> None:
-        """Raise a ChannelError where a request would have credentials twice."""
-        in_address = any("@" in urlsplit(member.url).netloc for member in self._members)
-        given = [self._credentials is not None, "authorization" in self._headers.value, in_address]
-        if given.count(True) > 1:
-            raise ChannelError(
-                _WHERE,
-                field="headers" if "authorization" in self._headers.value else "urls",
-                seen="more credentials than one",
-                expected="give them once: as parameters, as the header 'Authorization', or in the addresses",
-            )
 
     async def _post(self, body: bytes, headers: Mapping[str, str]) -> dict[str, Outcome]:
         """Give what became of it at each member, by its name."""
@@ -319,24 +298,3 @@ def _resend_every(value: Duration) -> float:
             _WHERE, field="resend_every", seen=f"resend_every = {value!r}", expected="use a second to a day, such as '1m'"
         )
     return seconds
-
-
-_Given = tuple[str | None, str | PathLike[str] | None]
-"""A secret, or the file that holds it."""
-
-
-def _credentials(username: str | None, password: _Given, token: _Given) -> Secret | None:
-    """Give the password or the token, where there is one; a ChannelError where it is not clear which."""
-    with_password, with_token = any(each is not None for each in password), any(each is not None for each in token)
-    if with_token and (with_password or username is not None):
-        raise ChannelError(
-            _WHERE, field="token", seen="a token beside a username and a password", expected="use one kind of credentials"
-        )
-    if with_password != (username is not None):
-        missing = "username" if username is None else "password"
-        raise ChannelError(_WHERE, field=missing, seen=f"no {missing}", expected="use a username and a password together")
-    if username is not None and (not isinstance(username, str) or ":" in username or not username.isprintable()):
-        raise ChannelError(_WHERE, field="username", seen="a username with a colon", expected="use a text without colons")
-    if with_token:
-        return Secret.of(*token, field="token", where=_WHERE)
-    return Secret.of(*password, field="password", where=_WHERE) if with_password else None

@@ -8,7 +8,7 @@ import os
 import re
 import socket
 import ssl
-import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
@@ -24,7 +24,7 @@ from kailash_monitor.errors import ChannelError
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["Answer", "check_url", "classify", "json_bytes", "json_of", "post", "retry_after"]
+__all__ = ["Answer", "check_url", "classify", "json_bytes", "json_of", "moment", "post", "retry_after"]
 
 _RETRIED: Final = frozenset({408, 425, 429})
 _MAX_ANSWER: Final = 65_536
@@ -34,13 +34,16 @@ _MAX_AFTER: Final = 86_400.0
 """Seconds: whoever asks for a longer pause than a day has miscounted, and a day is what a message lives."""
 
 _CONNECTOR: Final = "kailash_monitor.channels.connector"
+_IMPORTED: Final = threading.Event()
+"""Set once it is: while one thread imports a module, it is known, and whoever else asks for it waits for that thread."""
+
 _SECONDS: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*", re.ASCII)
 _NO_HOST: Final = re.compile(r"[\s\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server answered: the names of `headers` in any case, the first 64 kB of its body."""
+    """What a server answered: the names of `headers` in any case, the beginning of its body, 64 kB unless told otherwise."""
 
     status: int
     headers: Mapping[str, str]
@@ -68,12 +71,17 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     text = headers.get("Retry-After", "")
     if number := _SECONDS.fullmatch(text):
         return min(float(number[1]), _MAX_AFTER)
+    at = moment(text)
+    return None if at is None else min(max(0.0, at - now), _MAX_AFTER)
+
+
+def moment(text: str) -> float | None:
+    """Read a date of a header, in Unix seconds (RFC 9110, 5.6.7); None where it is none."""
     try:
         date = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):  # it raises each of them for some garbage
         return None
-    seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now
-    return min(max(0.0, seconds), _MAX_AFTER)
+    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
 
 
 def json_bytes(document: object) -> bytes:
@@ -123,14 +131,17 @@ async def post(
     judge: Callable[[Answer, float], Outcome] = classify,
     method: str = "POST",
     egress: Egress = Egress.PRIVATE,
+    longest: int = _MAX_ANSWER,
+    tls: ssl.SSLContext | None = None,
 ) -> Outcome:
     """Send `body` once and say what became of it: what `judge` makes of the answer and the time, in Unix seconds.
 
     Redirects are not followed, proxies of the environment not used, cookies not kept. All of it takes `seconds` at most.
+    Of the answer's body the first `longest` bytes are read. `tls` says whom to trust; without it, the system's authorities.
     Whatever happens, cancellation included, the connection is closed at the end, without waiting for the other side.
     """
-    if _CONNECTOR not in sys.modules:  # at first use, and beside the loop: aiohttp takes longer than a callback may
-        await asyncio.to_thread(importlib.import_module, _CONNECTOR)
+    if not _IMPORTED.is_set():  # at first use, and beside the loop: aiohttp takes longer than a callback may
+        await asyncio.to_thread(_import)
     import aiohttp
 
     from kailash_monitor.channels.connector import AddressRefused, GuardedConnector
@@ -139,7 +150,7 @@ async def post(
     try:
         async with asyncio.timeout(seconds), _session(connector) as session:
             try:
-                answer = await _exchange(session, method, url, body, headers)
+                answer = await _exchange(session, method, url, body, headers, longest, tls)
             finally:
                 connector.abort()
         return judge(answer, SYSTEM_CLOCK.wall())
@@ -159,6 +170,11 @@ async def post(
         return Rejected("the address or a header cannot be sent")
 
 
+def _import() -> None:
+    importlib.import_module(_CONNECTOR)
+    _IMPORTED.set()
+
+
 def _session(connector: "aiohttp.TCPConnector") -> "aiohttp.ClientSession":
     import aiohttp
 
@@ -172,13 +188,21 @@ def _session(connector: "aiohttp.TCPConnector") -> "aiohttp.ClientSession":
 
 
 async def _exchange(
-    session: "aiohttp.ClientSession", method: str, url: str, body: bytes, headers: Mapping[str, str]
+    session: "aiohttp.ClientSession",
+    method: str,
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    longest: int,
+    tls: ssl.SSLContext | None,
 ) -> Answer:
     """Send one request and read the beginning of its answer."""
     own = {"Accept-Encoding": "identity", "User-Agent": "kailash-monitor", "Content-Length": str(len(body))}
-    data = _pieces(body) if body else None
-    async with session.request(method, url, data=data, headers=_merged(own, headers), allow_redirects=False) as answer:
-        return Answer(answer.status, answer.headers, await _beginning(answer.content))
+    data, sent = _pieces(body) if body else None, _merged(own, headers)
+    async with session.request(
+        method, url, data=data, headers=sent, allow_redirects=False, ssl=True if tls is None else tls
+    ) as answer:
+        return Answer(answer.status, answer.headers, await _beginning(answer.content, longest))
 
 
 async def _pieces(body: bytes) -> AsyncIterator[bytes]:
@@ -191,9 +215,9 @@ async def _pieces(body: bytes) -> AsyncIterator[bytes]:
 _PIECE: Final = 65_536
 
 
-async def _beginning(content: "aiohttp.StreamReader") -> bytes:
+async def _beginning(content: "aiohttp.StreamReader", longest: int) -> bytes:
     read = bytearray()
-    while len(read) < _MAX_ANSWER and (piece := await content.read(_MAX_ANSWER - len(read))):
+    while len(read) < longest and (piece := await content.read(longest - len(read))):
         read += piece
     return bytes(read)
 

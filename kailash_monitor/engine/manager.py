@@ -128,6 +128,9 @@ class AlertManager:
         if heartbeat is not None and not hasattr(heartbeat, "call"):
             seen = f"a {type(heartbeat).__name__} as heartbeat"
             raise ConfigurationError("AlertManager", field="heartbeat", seen=seen, expected="a Heartbeat")
+        if queries is not None and not hasattr(queries, "vector"):
+            seen = f"a {type(queries).__name__} as queries"
+            raise ConfigurationError("AlertManager", field="queries", seen=seen, expected="a PrometheusQueries")
         self.metrics_registry: Final = registry
         self.failure: BaseException | None = None
         self._stop_timeout = _seconds("AlertManager", "stop_timeout", stop_timeout)
@@ -155,7 +158,7 @@ class AlertManager:
         self._people = People(self._clock, self.core, new_id)
         self.heartbeat: Final = heartbeat
         self._heart = None if heartbeat is None else Heart(registry, heartbeat, self._ailment)
-        self.files: Final = RuleFiles(self.core)
+        self.files: Final = RuleFiles(self.core, record=queries is None)
         self._run: Run | None = None
 
     def __repr__(self) -> str:

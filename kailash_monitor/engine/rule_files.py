@@ -1,6 +1,7 @@
 """Rule files: finds them by their patterns, reads them, and has a core judge what they say."""
 
 import glob
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,8 @@ __all__ = ["RuleFiles", "read_rule_files"]
 
 DEFAULT_INTERVAL: Final = 10.0
 """Seconds between two evaluations of a group that does not say how often, as of any rule."""
+
+_logger: Final = logging.getLogger("kailash_monitor.engine")
 
 NOTHING: Final = LoadedRules({}, {})
 
@@ -46,10 +49,14 @@ def _paths(patterns: Sequence[str], problems: list[str]) -> list[str]:
 
 
 class RuleFiles:
-    """The rules that one manager has from files. Mutable: what was loaded, by who calls it."""
+    """The rules that one manager has from files. Mutable: what was loaded, by who calls it.
 
-    def __init__(self, core: Core) -> None:
+    Where it does not `record`, since its expressions are evaluated elsewhere, recording rules are left to whoever does that.
+    """
+
+    def __init__(self, core: Core, *, record: bool = True) -> None:
         self._core = core
+        self._record = record
         self._patterns: dict[str, float] = {}
         self.loaded = NOTHING
 
@@ -73,7 +80,8 @@ class RuleFiles:
     def go_on_from(self, before: "RuleFiles") -> None:
         """Take over what another manager has loaded; its rules are in the core already."""
         self._patterns, self.loaded = dict(before._patterns), before.loaded
-        self._core.record(self.loaded.recordings)
+        if self._record:
+            self._core.record(self.loaded.recordings)
 
     def read(self) -> LoadedRules:
         """Read all files again, which touches nothing that is judged."""
@@ -105,5 +113,9 @@ class RuleFiles:
                     core.add_rule(rule)
                 elif rule != old.alerts[name]:
                     core.replace_rule(rule)
-            core.record(new.recordings)
+            if self._record:
+                core.record(new.recordings)
+            elif new.recordings.keys() - old.recordings.keys():
+                names = ", ".join(sorted({one.name for one in new.recordings.values()}))
+                _logger.warning("left to whoever evaluates the expressions, who must have them as well: %s", names)
             self.loaded = new

@@ -27,8 +27,8 @@ from kailash_monitor.promql.source import Exact, Pieces, Series
 
 __all__ = ["LiveSource"]
 
-PIECE: Final = 250
-"""Series that are found without a pause: about a millisecond's work."""
+PIECE: Final = 300
+"""Series that are made without a pause: about a millisecond's work."""
 
 MOST_SAMPLES: Final = 1000
 """Samples that stand for a stretch of time where a function needs them: more would tell little more."""
@@ -337,12 +337,16 @@ class LiveSource:
             parts = [one for one in _parts(metric, exported, frame) if all(meets(one.name) for meets in wanted)]
             if not parts or not self._speaks(collector.name, metric, frame):
                 continue
-            views = metric.select(equal) if equal else metric.series
-            for first in range(0, len(views), PIECE):
-                for view in views[first : first + PIECE]:
-                    for part in parts:
-                        found += [one for one in part.series(view) if _meets(one.labels, others)]
-                yield
+            made = 0
+            for view in metric.select(equal) if equal else metric.series:
+                for part in parts:
+                    series = tuple(part.series(view))
+                    found += [one for one in series if _meets(one.labels, others)]
+                    made += len(series)
+                if made >= PIECE:
+                    made = 0
+                    yield
+            yield
 
     def _speaks(self, collector: str, metric: MetricView, frame: _Frame) -> bool:
         """Whether a metric has numbers of now. An EvaluationError where it has none and the source is strict."""
