@@ -121,7 +121,7 @@ def parse_yaml(text: str, source: str, *, as_texts: bool = False) -> Node:
     try:
         import yaml
     except ImportError:
-        raise MissingExtra("reading YAML", package="PyYAML", extra="cli") from None
+        raise MissingExtra("reading YAML", package="PyYAML", extra="rules") from None
 
     try:
         loader = yaml.SafeLoader(text)

@@ -92,7 +92,7 @@ def test_the_face_for_alerting_has_what_the_package_offers_of_it() -> None:
     ("script", "message"),
     [
         ("import kailash_monitor.instrument as i; i.HostSource()", "watching the host and the process needs psutil: pip install 'kailash-monitor[system]'"),
-        ("from kailash_monitor.yaml_source import parse_yaml; parse_yaml('a: 1', 'f')", "reading YAML needs PyYAML: pip install 'kailash-monitor[cli]'"),
+        ("from kailash_monitor.yaml_source import parse_yaml; parse_yaml('a: 1', 'f')", "reading YAML needs PyYAML: pip install 'kailash-monitor[rules]'"),
         ("import kailash_monitor.config", "reading a configuration file needs pydantic: pip install 'kailash-monitor[cli]'"),
         ("from kailash_monitor.cli import main; main()", "kailash-monitor: the command line needs click: pip install 'kailash-monitor[cli]'"),
     ],
