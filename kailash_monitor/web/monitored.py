@@ -1,16 +1,18 @@
 """What the site asks of a manager, and has it do."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Protocol
 
 from kailash_monitor.engine import Health, RuleStatus
 from kailash_monitor.engine.explanation import Explanation
 from kailash_monitor.engine.people import OpenSilence
+from kailash_monitor.engine.queries import LocalQueries
 from kailash_monitor.engine.status import ChannelStatus, DeadLetter, SilenceStatus, Waiting
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.model.alert import Alert
 from kailash_monitor.model.durations import Duration
 from kailash_monitor.model.matcher import MatchersGiven
+from kailash_monitor.rules.recording import Recording
 
 __all__ = ["Monitored"]
 
@@ -27,12 +29,22 @@ class Monitored(Protocol):
         """What is measured."""
         ...
 
+    @property
+    def local_queries(self) -> LocalQueries:
+        """Where queries find what is measured; evaluating them reads it, from any thread."""
+        ...
+
     def health(self) -> Health:
         """Whether it does its work."""
         ...
 
     def rule_status(self) -> list[RuleStatus]:
         """What is judged."""
+        ...
+
+    @property
+    def recordings(self) -> Mapping[Recording, str | None]:
+        """What is recorded by rules, each with what is wrong with it, or None."""
         ...
 
     def get_all_alerts(self) -> list[Alert]:

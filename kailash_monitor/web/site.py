@@ -15,6 +15,7 @@ from kailash_monitor.web.chunks import driven, gzipped
 from kailash_monitor.web.documents import health_document
 from kailash_monitor.web.http import Request, Response
 from kailash_monitor.web.monitored import Monitored
+from kailash_monitor.web.promql_api import PromqlApi
 from kailash_monitor.web.routes import Route
 
 __all__ = ["Monitored", "Site"]
@@ -49,13 +50,16 @@ class Site:
       the ids of the alerts that it covers now; `DELETE /api/silences/<id>` ends one. `POST /api/alerts/acknowledge`
       `{"alert_id", "author"}`. `POST /api/dead-letters/<id>/resend` tells the present truth in place of a dead letter,
       `DELETE /api/dead-letters/<id>` forgets it.
+    - `/api/v1/query`, `query_range`, `series`, `labels`, `label/<name>/values`, `rules`, `alerts`, `metadata` and
+      `status/buildinfo`, as a Prometheus answers them: for Grafana and `promtool query`.
     - `/`: a list of these.
 
     Ids in paths are percent-encoded. Changes need `Content-Type: application/json` and `Authorization: Bearer <token>`;
     without a `token` the site only reads. They are taken at an IP address, at `localhost` and under the names in `hosts`,
     and never from a web page of another host.
 
-    Errors are JSON: `{"error": …}`. An error of ours is logged, and only said to be one.
+    Errors are JSON: `{"error": …}`, under `/api/v1` as Prometheus has them. An error of ours is logged, and only said to be
+    one.
     """
 
     def __init__(self, manager: Monitored, token: str | None = None, *, hosts: Iterable[str] = ()) -> None:
@@ -68,6 +72,7 @@ class Site:
             Route("GET", "/healthz", self._healthz),
             Route("GET", "/readyz", self._readyz),
             *Api(manager, Access(token, hosts)).routes,
+            *PromqlApi(manager).routes,
         )
 
     async def handle(self, request: Request) -> Response:
