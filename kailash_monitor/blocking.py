@@ -14,7 +14,7 @@ a program that forgets to stop ends all the same, without waiting for messages t
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures.thread import ThreadPoolExecutor
 from functools import partial
@@ -41,6 +41,7 @@ from kailash_monitor.model.alert import Alert
 from kailash_monitor.model.durations import Duration, parse_duration
 from kailash_monitor.model.matcher import MatchersGiven
 from kailash_monitor.rules import AlertRule
+from kailash_monitor.rules.export import PER_PROGRAM
 from kailash_monitor.rules.recording import Recording
 from kailash_monitor.storage import Store
 from kailash_monitor.threads import inherited
@@ -218,6 +219,10 @@ class AlertManager:
         """Read all rule files again, and have judged what they say now."""
         files = self._manager.files
         files.apply(files.read())
+
+    def export_rules(self, *, per: Sequence[str] = PER_PROGRAM) -> str:
+        """Give all rules as the text of a rule file for a Prometheus."""
+        return self._manager.export_rules(per=per)
 
     @property
     def rule_files(self) -> tuple[str, ...]:

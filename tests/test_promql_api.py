@@ -518,7 +518,7 @@ async def test_no_time_is_too_little(timeout: str, site: Site) -> None:
 
 
 @pytest.mark.real_time
-async def test_some_are_answered_by_turns_and_others_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_some_are_answered_by_turns_and_others_wait() -> None:
     site = Site(Stored(MetricsRegistry(), Endless()))
     at_once = [asyncio.create_task(ask(site, "query", query="up", timeout="1")) for _ in range(api.AT_ONCE)]
     await asyncio.sleep(0.01)

@@ -415,7 +415,7 @@ def test_no_expression_takes_long_on_a_long_value(pattern: str, value: str) -> N
     start = thread_time()
     fits.__wrapped__(pattern)(value)
     capturing.__wrapped__(pattern)(value)
-    assert thread_time() - start < 0.1  # each within 50 ms
+    assert thread_time() - start < 0.5  # 50 ms each on a calm machine; with backtracking it would be years
 
 
 def test_a_machine_forgets_before_it_remembers_too_much() -> None:

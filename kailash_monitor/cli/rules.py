@@ -11,12 +11,10 @@ from kailash_monitor.cli.failure import CANNOT, Failure
 from kailash_monitor.cli.loading import load
 from kailash_monitor.cli.parameters import FILE
 from kailash_monitor.config import Monitor
-from kailash_monitor.engine.rule_files import read_rule_files
 from kailash_monitor.errors import InvalidFile
-from kailash_monitor.rules.export import PER_PROGRAM, to_rule_file
+from kailash_monitor.rules.export import PER_PROGRAM
 from kailash_monitor.rules.rule_file import Rule, duplicates, read_rule_file
 from kailash_monitor.testing.rule_tests import run_rule_tests
-from kailash_monitor.web.promql_rules import exported_metrics
 
 __all__ = ["rules"]
 
@@ -97,11 +95,8 @@ def rules_export(config: Path | None, output: Path | None, together: bool) -> No
 
 
 def _exported(monitor: Monitor, per: tuple[str, ...]) -> str:
-    manager = monitor.manager
-    known = exported_metrics(manager.metrics_registry.snapshot(ask=False))
-    own = [rule for rule in manager.rules.values() if rule.place is None]
     try:
-        return to_rule_file(own, known, groups=read_rule_files(manager.rule_files).groups, per=per)
+        return monitor.manager.export_rules(per=per)
     except InvalidFile as error:
         click.echo("\n".join(error.problems), err=True)
         sys.exit(CANNOT)

@@ -6,7 +6,7 @@ import logging
 import os
 import random
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
@@ -25,6 +25,7 @@ from kailash_monitor.engine.core import Core
 from kailash_monitor.engine.courier import Courier
 from kailash_monitor.engine.daemon import DaemonCalls
 from kailash_monitor.engine.explanation import Explanation
+from kailash_monitor.engine.exported import exported_metrics
 from kailash_monitor.engine.heartbeat import Beat, Heart, look
 from kailash_monitor.engine.people import LONGEST, OpenSilence, People
 from kailash_monitor.engine.postman import Postman
@@ -53,6 +54,7 @@ from kailash_monitor.model.alert import Alert
 from kailash_monitor.model.durations import Duration, format_duration, parse_duration
 from kailash_monitor.model.matcher import Matchers, MatchersGiven
 from kailash_monitor.rules import AlertRule
+from kailash_monitor.rules.export import PER_PROGRAM, to_rule_file
 from kailash_monitor.rules.recording import Recording
 from kailash_monitor.storage import Store
 
@@ -222,6 +224,16 @@ class AlertManager:
         does, and nothing is changed then.
         """
         self.files.apply(await DaemonCalls(1).call(self.files.read, seconds=RELOAD_SECONDS))
+
+    def export_rules(self, *, per: Sequence[str] = PER_PROGRAM) -> str:
+        """Give all rules, conditions included, as the text of a rule file for a Prometheus that scrapes the same metrics.
+
+        Of many programs each is judged by itself, as they are told apart by the labels `per`; without these all together.
+        Comments in it say what a Prometheus cannot do. An InvalidFile lists the rules that cannot be said.
+        """
+        own = [rule for rule in self.rules.values() if rule.place is None]
+        known = exported_metrics(self.metrics_registry.snapshot(ask=False))
+        return to_rule_file(own, known, groups=self.files.loaded.groups, per=per)
 
     @property
     def rule_files(self) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from kailash_monitor.promql.regex_syntax import (
 
 __all__ = ["Machine", "Span"]
 
-_LARGEST: Final = 10_000
+_LARGEST: Final = 2_000
 """Instructions of a program. Go allows three million; here each may cost a microsecond at a character not seen before."""
 
 _REMEMBERED: Final = 2_000_000

@@ -11,6 +11,9 @@ from kailash_monitor.promql.source import Pieces
 
 __all__ = ["label_join", "label_replace"]
 
+LONGEST: Final = 1_000_000
+"""Characters of a label's value: what is longer was multiplied by mistake, or by malice."""
+
 PIECE: Final = 100
 """Series that are relabelled without a pause: a millisecond's work where a pattern is a hard one."""
 
@@ -31,6 +34,8 @@ def label_replace(vector: Vector, destination: str, replacement: str, source: st
     result: Vector = []
     for index, (labels, value) in enumerate(vector, 1):
         text = labels.labels.get(source, "")
+        if len(replacement) + replacement.count("$") * len(text) > LONGEST:
+            raise EvaluationError(f"label value too long in label_replace(): {destination}")
         if text not in made:
             captures = capture(text)
             made[text] = None if captures is None else expand(replacement, captures)
@@ -53,7 +58,10 @@ def label_join(vector: Vector, destination: str, separator: str, sources: Sequen
         raise EvaluationError(f"invalid destination label name in label_join(): {destination}")
     result: Vector = []
     for index, (labels, value) in enumerate(vector, 1):
-        joined = separator.join([labels.labels.get(source, "") for source in sources])
+        texts = [labels.labels.get(source, "") for source in sources]
+        if len(separator) * len(texts) + sum(map(len, texts)) > LONGEST:
+            raise EvaluationError(f"label value too long in label_join(): {destination}")
+        joined = separator.join(texts)
         result.append((_with(labels, destination, joined), value))
         if not index % PIECE:
             yield

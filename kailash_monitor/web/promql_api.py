@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 from weakref import WeakKeyDictionary
 
 from kailash_monitor.engine import queries
+from kailash_monitor.engine.exported import exported_metrics
 from kailash_monitor.exposition import accepts_gzip
 from kailash_monitor.exposition.pieces import slices
 from kailash_monitor.promql import EvaluationError, ParseError, quoted, to_text
@@ -26,7 +27,6 @@ from kailash_monitor.web.promql_rules import (
     Entry,
     alert_entries,
     alerts_data,
-    exported_metrics,
     metadata_data,
     recording_entries,
     rules_data,
@@ -136,7 +136,7 @@ class PromqlApi:
         return result_page(result, time, limit=limit, statistics=statistics)
 
     def _exemplars(self, asked: Parameters, _: str) -> Pieces[Page]:
-        """None: pages have them."""
+        """Give no exemplars: only the pages of metrics have them."""
         start, end = asked.time("start", -EVER), asked.time("end", EVER)
         if end < start:
             raise BadData("end timestamp must not be before start timestamp")

@@ -18,7 +18,7 @@ from kailash_monitor.rules.expressions import ExportedMetric, duration_of
 from kailash_monitor.rules.recording import Place, Recording
 from kailash_monitor.web.promql_pages import exponent_text, json_text
 
-__all__ = ["Entry", "alert_entries", "alerts_data", "exported_metrics", "metadata_data", "recording_entries", "rules_data"]
+__all__ = ["Entry", "alert_entries", "alerts_data", "metadata_data", "recording_entries", "rules_data"]
 
 NEVER: Final = "0001-01-01T00:00:00Z"
 """How Go writes a time that has not come."""
@@ -186,22 +186,6 @@ def _alert(alert: Alert, rule: AlertRule | None) -> Document:
 
 def _annotations(description: str, annotations: Mapping[str, str]) -> Document:
     return {name: text for name, text in {"description": description, **annotations}.items() if text}
-
-
-def exported_metrics(snapshot: Snapshot) -> list[ExportedMetric]:
-    """Give what is known of the metrics of a snapshot, as pages show them."""
-    return [
-        ExportedMetric(
-            collector=collector.name,
-            metadata=metric.metadata,
-            name=exported.name,
-            divisor=exported.divisor,
-            bounds=metric.bounds,
-        )
-        for collector in snapshot.collectors
-        for metric in collector.metrics
-        for exported in (exported_name(snapshot.namespace, collector.name, metric.metadata),)
-    ]
 
 
 def metadata_data(snapshot: Snapshot, name: str, *, most: int | None, each: int | None) -> Iterator[str]:
