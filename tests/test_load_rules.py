@@ -7,10 +7,16 @@ import pytest
 
 from kailash_monitor.alerts import AlertManager, AlertRule, AlertSeverity
 from kailash_monitor.blocking import AlertManager as BlockingManager
+from kailash_monitor.engine.recorded import RecordedSeries
 from kailash_monitor.errors import ConfigurationError, InvalidFile, RuleError
 from kailash_monitor.metrics import MetricsRegistry
+from kailash_monitor.model.labels import NO_LABELS
+from kailash_monitor.promql import EvaluationError
+from kailash_monitor.promql.labelset import LabelSet
+from kailash_monitor.promql.query import finished
 from kailash_monitor.promql.samples import Vector
 from kailash_monitor.rules import RuleQuery
+from kailash_monitor.rules.recording import Place, Recording
 from kailash_monitor.testing import Simulator, VirtualClock
 
 RULES = """
@@ -189,6 +195,49 @@ async def test_it_is_read_again_while_it_runs(rules: Path, clock: VirtualClock) 
         await manager.reload_rules()
         await asyncio.sleep(11)
         assert [alert.labels["severity"] for alert in manager.get_active_alerts()] == ["warning"]
+
+
+def test_two_rules_cannot_record_the_same_series(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yml"
+    path.write_text(
+        """
+        groups:
+          - {name: a, rules: [{record: "a:b", expr: kailash_app_depth}]}
+          - {name: b, rules: [{record: "a:b", expr: kailash_app_depth + 1}]}
+        """
+    )
+    sim = Simulator(AlertRule("r", "", "warning", expr="sum(a:b) > 0"))
+    sim.manager.load_rules(path)
+    sim.set("depth", 1)
+    sim.advance("30s")
+    whys = [why for why in sim.manager.recordings.values() if why is not None]
+    assert len(whys) == 1
+    assert "a:b is recorded by another rule as well" in whys[0]
+    (alert,) = sim.manager.get_active_alerts()
+    assert alert.value in (1.0, 2.0)
+
+
+def test_a_recording_whose_labels_keep_changing_is_refused() -> None:
+    recorded = RecordedSeries()
+    place = Place("f", "g", 0)
+    recording = Recording(name="a:b", query=RuleQuery("up"), labels=NO_LABELS, interval=1.0, limit=10, place=place)
+    for tick in range(2):
+        recorded.take(recording, [(LabelSet({"n": f"{tick}-{one}"}), 1.0) for one in range(10)], tick)
+    with pytest.raises(EvaluationError, match="more than 20 series within an hour: record fewer labels"):
+        recorded.take(recording, [(LabelSet({"n": "one more"}), 1.0)], 2)
+
+
+def test_what_was_recorded_is_kept_for_an_hour_at_least_and_two_at_most() -> None:
+    recorded = RecordedSeries()
+    recording = Recording(
+        name="a:b", query=RuleQuery("up"), labels=NO_LABELS, interval=60.0, limit=0, place=Place("f", "g", 0)
+    )
+    for minute in range(300):
+        recorded.take(recording, [(LabelSet({"n": "1"}), float(minute)), (LabelSet({"n": "2"}), 0.0)], minute * 60_000)
+        one, other = (series.samples for series in finished(recorded.select((), 0, 0)))
+        assert min(minute + 1, 60) <= len(one.times) <= 122
+        assert one.times is other.times
+        assert one.values[-1] == minute
 
 
 class Elsewhere:

@@ -41,6 +41,7 @@ from kailash_monitor.model.durations import format_duration
 from kailash_monitor.model.labels import NO_LABELS, Labels
 from kailash_monitor.model.notice import NoticeKind
 from kailash_monitor.model.reason import KIND_OF
+from kailash_monitor.promql.samples import Vector
 from kailash_monitor.rules import AlertRule, Value
 from kailash_monitor.rules.recording import Recording
 from kailash_monitor.threads import guarded
@@ -87,7 +88,9 @@ class Core:
         self.outbox: Final = Outbox(new_id=new_id, luck=luck, journal=self.journal)
         self.recorded: Final = RecordedSeries()
         self.asks: Final[deque[AlertRule | Recording]] = deque()
-        """Rules whose own reading, and recordings whose series, are to be asked for; the answer goes to `answer`."""
+        """What is to be asked for; the answer goes to `answer`: of a rule its own reading, or the values of its query; of a
+        recording the time at which its query was evaluated, in milliseconds since 1970, and the vector that it gave.
+        """
         self._recordings: dict[str, Recording] = {}
         self._unwell: dict[str, str] = {}  # why recordings gave nothing
         self._clock = registry.clock
@@ -272,8 +275,8 @@ class Core:
         try:
             if isinstance(answer, BaseException):
                 raise answer
-            time = self.registry.present - round(recording.query.offset * 1000)
-            self.recorded.take(recording, answer, time)  # type: ignore[arg-type]  # the vector of its query
+            given: tuple[int, Vector] = answer  # type: ignore[assignment]  # as `asks` has it
+            self.recorded.take(recording, given[1], given[0] - round(recording.query.offset * 1000))
         except Exception as error:  # of whoever evaluates
             text = one_line(str(error))
             self.registry.self_metrics.failed.inc()

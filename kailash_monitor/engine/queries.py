@@ -17,6 +17,7 @@ from kailash_monitor.promql.samples import Vector
 from kailash_monitor.promql.source import Pieces, Source
 from kailash_monitor.rules import AlertRule, RuleQuery, Value
 from kailash_monitor.rules.alert_words import group_of, words_of
+from kailash_monitor.rules.recording import SAME_LABELS
 
 __all__ = ["BUDGET", "LocalQueries", "Queries", "driven", "values_of"]
 
@@ -24,6 +25,9 @@ T = TypeVar("T")
 
 BUDGET: Final = 0.004
 """Seconds of work without a pause for the host program: a callback of ours takes 10 ms at most."""
+
+MOST_ASKED: Final = 200
+"""Different questions of all templates of a rule at one time: each is a query; the others are not answered."""
 
 ROUNDS: Final = 5
 """How often templates may ask for more once they have an answer: what they ask then depends on what they heard."""
@@ -102,24 +106,28 @@ async def driven(pieces: Pieces[T], clock: Clock) -> T:
 async def values_of(rule: AlertRule, queries: Queries, clock: Clock) -> dict[Labels, Value]:
     """Evaluate a rule's expression, and what its templates ask: a value, with words, for each series.
 
-    Raises what the evaluation raises, and an EvaluationError where two series differ in nothing but their metric's name.
+    Raises what the evaluation raises, and an EvaluationError where two alerts would have the same labels.
     """
     assert rule.expr is not None
     vector = await queries.vector(rule.expr)
     answers: dict[str, Vector | Exception] = {}
-    for more in reversed(range(ROUNDS)):
+    for _ in range(ROUNDS):
         asked: set[str] = set()
-        values = await _worded(rule, vector, answers, asked, clock)
-        if not (asked and more):
-            return values
-        for text in sorted(asked):
+        values = await driven(_worded(rule, vector, answers, asked, clock.wall()), clock)
+        for text in sorted(asked)[: MOST_ASKED - len(answers)]:
             answers[text] = await _answer(text, queries)
-    raise AssertionError("the last round returns")
+        if not asked or len(answers) >= MOST_ASKED:
+            break
+    if len(values) < len(vector):
+        raise EvaluationError(SAME_LABELS.format("alert"))
+    return values
 
 
-async def _worded(
-    rule: AlertRule, vector: Vector, answers: Mapping[str, Vector | Exception], asked: set[str], clock: Clock
-) -> dict[Labels, Value]:
+def _worded(
+    rule: AlertRule, vector: Vector, answers: Mapping[str, Vector | Exception], asked: set[str], now: float
+) -> Pieces[dict[Labels, Value]]:
+    """Say what there is to say of each series; what templates ask, and nobody has answered yet, goes to `asked`."""
+
     def look(text: str) -> Sequence[tuple[Mapping[str, str], float]]:
         answer = answers.get(text)
         if isinstance(answer, Exception):
@@ -130,16 +138,10 @@ async def _worded(
         return [(labels.labels, value) for labels, value in answer]
 
     values: dict[Labels, Value] = {}
-    now, begun = clock.wall(), clock.now()
     for labels, value in vector:
         words = words_of(rule, labels, value, query=look, now=now)
-        group = group_of(rule, words)
-        if group in values and not asked:
-            raise EvaluationError("vector contains metrics with the same labelset after applying alert labels")
-        values[group] = Value(value, words=words)
-        if clock.now() - begun > BUDGET:
-            await asyncio.sleep(0)
-            begun = clock.now()
+        values[group_of(rule, words)] = Value(value, words=words)
+        yield
     return values
 
 

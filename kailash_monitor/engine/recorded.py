@@ -1,75 +1,92 @@
 """Recorded series: what recording rules have computed, to be queried again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from kailash_monitor.errors import MonitoringError
+from kailash_monitor.promql import EvaluationError, LabelMatcher
 from kailash_monitor.promql.demand import demand
-from kailash_monitor.promql.labelset import METRIC_NAME, LabelSet
+from kailash_monitor.promql.labelset import LabelSet
 from kailash_monitor.promql.loaded import LoadedSeries
 from kailash_monitor.promql.samples import Samples, Vector
 from kailash_monitor.promql.source import Pieces, Series
-from kailash_monitor.promql.tree import LabelMatcher
 from kailash_monitor.rules.recording import Recording
 
-__all__ = ["RecordedSeries", "TooMany"]
+__all__ = ["RecordedSeries"]
 
 KEPT: Final = 3_600_000
-"""Milliseconds for which samples are kept: longer windows over recorded series are rare, and understate."""
-
-MOST: Final = 10_000
-"""Series of one recording: more than a program's own metrics can make without a mistake."""
+"""Milliseconds for which samples are kept at least: longer windows over recorded series are rare, and understate."""
 
 PIECE: Final = 500
 """Series that are looked at without a pause."""
 
 
-class TooMany(MonitoringError):
-    """A recording gives more series than it may have; none of them are kept."""
+class _Kept(LoadedSeries):
+    """A recorded series, and the place of the rule that records it. Its samples are never changed, but replaced."""
+
+    __slots__ = ("place",)
+
+    def __init__(self, labels: LabelSet, place: str) -> None:
+        super().__init__(labels, Samples((), ()))
+        self.place = place
 
 
 class RecordedSeries:
-    """A source of queries. Mutable: all of it, by the loop that evaluates recordings."""
+    """A source of queries. Mutable: all of it, by the loop that evaluates recordings; read from any thread.
+
+    A recording has twice as many series within an hour as it may give at once: one whose labels keep changing is refused.
+    """
 
     def __init__(self) -> None:
-        self._series: dict[str, dict[LabelSet, LoadedSeries]] = {}  # by place and labels
+        self._series: dict[LabelSet, _Kept] = {}
 
     def take(self, recording: Recording, vector: Vector, time: int) -> None:
-        """Keep what a recording gave at `time`, in milliseconds since 1970; what it gives no more has ended.
+        """Keep what a recording's query gave at `time`, in milliseconds since 1970; what it gives no more has ended.
 
-        TooMany where it is past its limit, a MonitoringError where two series are the same once they have its labels.
+        An EvaluationError, and nothing is kept, where it is past a limit, or gives what another rule records.
         """
-        most = recording.limit or MOST
-        if len(vector) > most:
-            raise TooMany(f"exceeded limit of {most} with {len(vector)} series")
-        named = [(labels.changed({METRIC_NAME: recording.name, **recording.labels}), value) for labels, value in vector]
-        if len({labels for labels, _ in named}) < len(named):
-            raise TooMany("vector contains metrics with the same labelset after applying rule labels")
-        kept = self._series.setdefault(str(recording.place), {})
-        for labels, value in named:
-            one = kept.get(labels)
-            if one is None:
-                one = kept[labels] = LoadedSeries(labels, Samples([], []))
-            _append(one.samples, time, value)
-        self._end(kept, {labels for labels, _ in named}, time)
+        present, place = dict(recording.series(vector)), str(recording.place)
+        self._check(recording, present, place)
+        longer: dict[int, Sequence[int]] = {}  # series that were read together share their list of times
+        for labels, value in present.items():
+            one = self._series.get(labels)
+            if one is None or one.place != place:
+                one = self._series[labels] = _Kept(labels, place)
+            one.samples = _grown(one.samples, time, value, longer)
+        for labels, one in tuple(self._series.items()):
+            if one.place == place and labels not in present:
+                self._end(one, time)
 
-    def _end(self, kept: dict[LabelSet, LoadedSeries], present: set[LabelSet], time: int) -> None:
-        for labels in [labels for labels in kept if labels not in present]:
-            samples = kept[labels].samples
-            if samples.times and samples.times[-1] <= time - KEPT:
-                del kept[labels]
-            elif not samples.stale or samples.stale[-1] < samples.times[-1]:
-                samples.stale = [*samples.stale, time]
+    def _check(self, recording: Recording, present: Mapping[LabelSet, float], place: str) -> None:
+        fresh = 0
+        for labels in present:
+            one = self._series.get(labels)
+            if one is None:
+                fresh += 1
+            elif one.place != place and not _has_ended(one.samples):
+                raise EvaluationError(f"{labels} is recorded by another rule as well, at {one.place}")
+        own = sum([one.place == place for one in self._series.values()])
+        if own + fresh > 2 * recording.most:
+            raise EvaluationError(f"more than {2 * recording.most} series within an hour: record fewer labels")
+
+    def _end(self, one: _Kept, time: int) -> None:
+        samples = one.samples
+        if samples.times[-1] <= time - KEPT:
+            del self._series[one.labels]
+        elif not _has_ended(samples):
+            one.samples = Samples(samples.times, samples.values, [*samples.stale, time])
 
     def forget(self, recording: Recording) -> None:
         """Forget all that a recording gave, which is there no more."""
-        self._series.pop(str(recording.place), None)
+        place = str(recording.place)
+        for labels, one in tuple(self._series.items()):
+            if one.place == place:
+                del self._series[labels]
 
     def select(self, matchers: Sequence[LabelMatcher], start: int, end: int) -> Pieces[Sequence[Series]]:
         """Give the series that meet all demands."""
         demands = [(one.name, demand(one)) for one in matchers]
         found: list[Series] = []
-        everything = [one for kept in tuple(self._series.values()) for one in kept.values()]
+        everything = tuple(self._series.values())
         for first in range(0, len(everything), PIECE):
             if first:
                 yield
@@ -80,16 +97,15 @@ class RecordedSeries:
         return found
 
 
-def _append(samples: Samples, time: int, value: float) -> None:
-    times, values = samples.times, samples.values
-    assert isinstance(times, list)
-    assert isinstance(values, list)
+def _has_ended(samples: Samples) -> bool:
+    return bool(samples.stale) and samples.stale[-1] > samples.times[-1]
+
+
+def _grown(samples: Samples, time: int, value: float, longer: dict[int, Sequence[int]]) -> Samples:
+    """Give samples with one more, and without those that are too old, some at a time."""
+    times, values, stale = samples.times, samples.values, samples.stale
     if times and times[-1] >= time:  # two evaluations within a millisecond: the later one counts
-        values[-1] = value
-        return
-    times.append(time)
-    values.append(value)
-    if times[0] < time - 2 * KEPT:
-        old = sum(one < time - KEPT for one in times)
-        del times[:old], values[:old]
-        samples.stale = [one for one in samples.stale if one >= time - KEPT]
+        return Samples(times, [*values[:-1], value], stale)
+    old = sum([one < time - KEPT for one in times]) if times and times[0] < time - 2 * KEPT else 0
+    more = longer.setdefault(id(times), [*times[old:], time])
+    return Samples(more, [*values[old:], value], [one for one in stale if one >= more[0]] if old else stale)

@@ -109,7 +109,8 @@ class Scheduler:
 
     async def _answer(self, rule: AlertRule | Recording, threads: DaemonCalls) -> object:
         if isinstance(rule, Recording):
-            return await self._queries.vector(rule.query)
+            time = self._core.registry.present
+            return time, await self._queries.vector(rule.query)
         if rule.expr is not None:
             return await values_of(rule, self._queries, self._clock)
         assert rule.reading is not None

@@ -5,7 +5,7 @@ which the history knows (`model.window`), so that an increase is exact from the 
 """
 
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, Generic, NamedTuple, TypeVar, cast
 
@@ -21,9 +21,10 @@ from kailash_monitor.model.window import CounterWindow, DistributionWindow, Gaug
 from kailash_monitor.promql import EvaluationError, LabelMatcher
 from kailash_monitor.promql.demand import Demand, demand
 from kailash_monitor.promql.labelset import METRIC_NAME, LabelSet
-from kailash_monitor.promql.over_time import OVER_TIME, RangeWindow
+from kailash_monitor.promql.over_time import OVER_TIME
 from kailash_monitor.promql.samples import Sample, Samples
 from kailash_monitor.promql.source import Exact, Pieces, Series
+from kailash_monitor.promql.window import RangeWindow
 
 __all__ = ["LiveSource"]
 
@@ -58,7 +59,7 @@ class _Frame:
         return max(0.0, self.at + self.offset - time / 1000)
 
 
-class _Live(Generic[V]):
+class _Live(ABC, Generic[V]):
     """A live series: `view` read under a name and by a divisor, as `frame` has the time."""
 
     __slots__ = ("_born", "divisor", "frame", "labels", "view")
@@ -89,14 +90,13 @@ class _Live(Generic[V]):
     @property
     def samples(self) -> Samples:
         """What it read at the times of the frame's grid."""
-        times, values = self.frame.grid, list[float]()
+        times = self.frame.grid
         if times and times[0] < self._born:
             times = [time for time in times if time >= self._born]
         read = [(time, value) for time in times if (value := self.value_at(time)) is not None]
         if len(read) < len(times):
             times = [time for time, _ in read]
-        values = [value for _, value in read]
-        return Samples(times, values)
+        return Samples(times, [value for _, value in read])
 
     def _sampled(self, function: str) -> Exact:
         """Compute a function from samples after all."""

@@ -1,4 +1,4 @@
-"""PromQL: a text becomes a tree, a tree becomes a text."""
+"""PromQL: texts become trees, trees become texts and values."""
 
 from kailash_monitor.promql.durations import seconds_of
 from kailash_monitor.promql.errors import EvaluationError, ParseError

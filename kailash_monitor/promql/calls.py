@@ -1,5 +1,6 @@
 """Calls: the functions that take vectors, scalars and texts as they are at one time."""
 
+import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -11,13 +12,13 @@ from kailash_monitor.promql.errors import EvaluationError
 from kailash_monitor.promql.information import InfoSample, info
 from kailash_monitor.promql.labelset import METRIC_NAME, NO_LABEL_SET, LabelSet
 from kailash_monitor.promql.ordering import sort, sort_by_label, sort_by_label_desc, sort_desc
-from kailash_monitor.promql.over_time import RangeWindow
 from kailash_monitor.promql.reading import Reading, Span
 from kailash_monitor.promql.relabelling import label_join, label_replace
 from kailash_monitor.promql.samples import Vector
 from kailash_monitor.promql.source import Pieces, Series
 from kailash_monitor.promql.stretch import Readable, over
 from kailash_monitor.promql.tree import Call, Expression, Paren, RangeSelector, Selector
+from kailash_monitor.promql.window import RangeWindow
 
 __all__ = ["CALLS", "Evaluator", "unwrapped"]
 
@@ -236,7 +237,7 @@ CALLS: Final[Mapping[str, Function]] = {
     "label_replace": _label_replace,
     "max_of": _of_two(larger),
     "min_of": _of_two(smaller),
-    "pi": _constant(lambda span, time: 3.141592653589793),
+    "pi": _constant(lambda span, time: math.pi),
     "range": _constant(lambda span, _: (span.end - span.start) / 1000),
     "scalar": _scalar,
     "sort": _ordered(sort),

@@ -15,7 +15,7 @@ from kailash_monitor.promql.errors import EvaluationError
 from kailash_monitor.promql.information import info_demands
 from kailash_monitor.promql.labelset import METRIC_NAME, LabelSet
 from kailash_monitor.promql.operators import OPERATORS, Purpose
-from kailash_monitor.promql.over_time import OVER_TIME, RangeWindow
+from kailash_monitor.promql.over_time import OVER_TIME
 from kailash_monitor.promql.quoting import quoted
 from kailash_monitor.promql.reading import Reading, Span, constants, readings
 from kailash_monitor.promql.samples import Vector
@@ -36,6 +36,7 @@ from kailash_monitor.promql.tree import (
     Unary,
     children,
 )
+from kailash_monitor.promql.window import RangeWindow
 
 __all__ = ["Evaluation", "Settings", "Value"]
 
@@ -205,6 +206,7 @@ class Evaluation:
             if not index % PIECE:
                 yield
             samples = one.samples.within(*self._reach(node, time, time))
+            self.count(len(samples.times))
             value = smoothed_at(samples.times, samples.values, time)
             if value is not None:
                 vector.append((one.labels, value))
@@ -251,10 +253,9 @@ class Evaluation:
             demand_anchor(node.name, beyond.anchor)
         series, window = yield from self.stretch(argument, time)
         keeps_name = OVER_TIME[node.name].keeps_name
-        found = yield from over(series, node.name, window, parameters, None if keeps_name else self.drop, beyond)
+        found = yield from over(series, node.name, window, parameters, None if keeps_name else self.drop, beyond, self.count)
         if node.name in ("rate", "increase"):
             yield from self._doubt(series, window, argument)
-        self.count(len(found))
         return found if keeps_name or self._one_name(argument) else (yield from self.unique(found))
 
     def beyond(self, argument: Expression) -> Reach | None:

@@ -12,7 +12,6 @@ from kailash_monitor.promql.errors import EvaluationError
 from kailash_monitor.promql.evaluation import Evaluation, Settings
 from kailash_monitor.promql.functions import ValueType
 from kailash_monitor.promql.labelset import NO_LABEL_SET, LabelSet
-from kailash_monitor.promql.over_time import RangeWindow
 from kailash_monitor.promql.quoting import quoted
 from kailash_monitor.promql.reading import Span
 from kailash_monitor.promql.samples import Matrix, Samples, Vector
@@ -20,6 +19,7 @@ from kailash_monitor.promql.source import Pieces, Source
 from kailash_monitor.promql.stretch import Reach, Readable, check_unique
 from kailash_monitor.promql.tree import Expression
 from kailash_monitor.promql.types import type_of
+from kailash_monitor.promql.window import RangeWindow
 
 __all__ = ["DEFAULT", "Result", "Settings", "finished", "instant", "ranged"]
 
@@ -67,7 +67,7 @@ def instant(tree: Expression, text: str, source: Source, time: int, settings: Se
     kind = type_of(tree)
     if kind is ValueType.MATRIX:
         series, window = yield from evaluation.stretch(tree, time)
-        matrix = yield from _stretches(series, window, evaluation.beyond(tree))
+        matrix = yield from _stretches(series, window, evaluation, evaluation.beyond(tree))
         return Result(kind, matrix, notes.warnings, notes.infos)
     value = yield from evaluation.value(tree, time)
     if kind is ValueType.VECTOR and settings.delayed_name_removal:
@@ -126,7 +126,9 @@ def _by_labels(series: Mapping[LabelSet, tuple[list[int], list[float]]]) -> Piec
     return matrix
 
 
-def _stretches(series: Sequence[Readable], window: RangeWindow, beyond: Reach | None) -> Pieces[Matrix]:
+def _stretches(
+    series: Sequence[Readable], window: RangeWindow, evaluation: Evaluation, beyond: Reach | None
+) -> Pieces[Matrix]:
     matrix: Matrix = []
     for index, one in enumerate(series, 1):
         if not index % STRETCHES:
@@ -136,6 +138,7 @@ def _stretches(series: Sequence[Readable], window: RangeWindow, beyond: Reach | 
         else:
             reached = beyond.within(one.samples, window)
             inside = Samples(*extended_samples(beyond.anchor, reached.times, reached.values, window))
+        evaluation.count(len(inside.times))
         if inside.times:
             matrix.append((one.labels, inside))
     return matrix

@@ -7,10 +7,11 @@ from typing import Final, NamedTuple, Protocol
 from kailash_monitor.promql.anchoring import extended, reach
 from kailash_monitor.promql.errors import EvaluationError
 from kailash_monitor.promql.labelset import LabelSet
-from kailash_monitor.promql.over_time import OVER_TIME, RangeWindow
+from kailash_monitor.promql.over_time import OVER_TIME
 from kailash_monitor.promql.samples import Samples, Vector
 from kailash_monitor.promql.source import Exact, Pieces
 from kailash_monitor.promql.tree import Anchor
+from kailash_monitor.promql.window import RangeWindow
 
 __all__ = ["Reach", "Readable", "check_unique", "has_samples", "joined", "over"]
 
@@ -59,15 +60,21 @@ def over(
     parameters: Sequence[float] = (),
     drop: Callable[[LabelSet], LabelSet] | None = None,
     beyond: Reach | None = None,
+    count: Callable[[int], None] = lambda samples: None,
 ) -> Pieces[Vector]:
-    """Give what the range function `name` makes of each series in `window`, with what `drop` leaves of its labels."""
+    """Give what the range function `name` makes of each series in `window`, with what `drop` leaves of its labels.
+
+    `count` is told how many samples were read.
+    """
     compute, start, end = OVER_TIME[name].compute, window.start, window.end
     vector: Vector = []
     known: Sequence[int] | None = None  # series that were read together share one list: it is looked into once
     times: Sequence[int] = ()
-    low = high = 0
+    low = high = read = 0
     for first in range(0, len(series), PIECE):
         if first:
+            count(read)
+            read = 0
             yield
         for one in series[first : first + PIECE]:
             exact = one.exact(name)
@@ -84,9 +91,11 @@ def over(
                     times = known[low:high]
                 if low == high:
                     continue
+                read += high - low
                 value = compute(times, samples.values[low:high], window, *parameters)
             if value is not None:
                 vector.append((one.labels if drop is None else drop(one.labels), value))
+    count(read)
     return vector
 
 

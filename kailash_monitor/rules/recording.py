@@ -1,11 +1,21 @@
 """Recordings: series that a rule of a file computes of others and keeps."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from kailash_monitor.model.labels import Labels
+from kailash_monitor.promql import EvaluationError
+from kailash_monitor.promql.labelset import METRIC_NAME
+from kailash_monitor.promql.samples import Vector
 from kailash_monitor.rules.rule_query import RuleQuery
 
-__all__ = ["Place", "Recording"]
+__all__ = ["SAME_LABELS", "Place", "Recording"]
+
+
+MOST: Final = 10_000
+
+SAME_LABELS: Final = "vector contains metrics with the same labelset after applying {} labels"
+"""Prometheus' words; whose labels were applied, the rule's or the alert's, is put in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +38,7 @@ class Place:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
     """Each `interval` seconds, what `query` gives becomes series called `name`, with `labels` instead of those of the same
-    name; at most `limit` of them (0: any number).
+    name; at most `limit` of them (0: 10,000, which no program's own metrics make without a mistake).
     """
 
     name: str
@@ -37,3 +47,21 @@ class Recording:
     interval: float
     limit: int
     place: Place
+
+    @property
+    def most(self) -> int:
+        """How many series it may give at once."""
+        return self.limit or MOST
+
+    def series(self, vector: Vector) -> Vector:
+        """Give what is recorded of the result of its query.
+
+        An EvaluationError where that is too much, or where two series are the same with its labels.
+        """
+        if len(vector) > self.most:
+            raise EvaluationError(f"exceeded limit of {self.most} with {len(vector)} series")
+        changes = {METRIC_NAME: self.name, **self.labels}
+        named = [(labels.changed(changes), value) for labels, value in vector]
+        if len({labels for labels, _ in named}) < len(named):
+            raise EvaluationError(SAME_LABELS.format("rule"))
+        return named

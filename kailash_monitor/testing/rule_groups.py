@@ -16,7 +16,7 @@ from kailash_monitor.promql.query import Settings, finished, instant
 from kailash_monitor.promql.samples import Vector
 from kailash_monitor.rules import AlertRule, Empty, RuleQuery, Value
 from kailash_monitor.rules.alert_words import words_of
-from kailash_monitor.rules.recording import Recording
+from kailash_monitor.rules.recording import SAME_LABELS, Recording
 from kailash_monitor.rules.rule_file import Rule, RuleGroup
 from kailash_monitor.testing.rule_storage import RuleStorage
 
@@ -24,8 +24,6 @@ __all__ = ["RunningGroup", "Surroundings"]
 
 Failures: TypeAlias = list[tuple[str, str]]
 """Names of rules, each with the reason why it has no result."""
-
-_SAME: Final = "vector contains metrics with the same labelset after applying {} labels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +92,12 @@ class RunningGroup:
 class _Recording:
     def __init__(self, recording: Recording, around: Surroundings) -> None:
         self.name: Final = recording.name
-        self._query = recording.query
-        self._labels = {**recording.labels, METRIC_NAME: recording.name}
+        self._recording = recording
         self._around = around
 
     def evaluate(self, time: int, seen: int, limit: int) -> Vector:
         """Give the series that it records: what its expression is at `seen`, by another name."""
-        found = self._around.vector(self._query, seen)
-        vector = [(labels.changed(self._labels), value) for labels, value in found]
-        if len({labels for labels, _ in vector}) < len(vector):
-            raise EvaluationError(_SAME.format("rule"))
-        if 0 < limit < len(vector):
-            raise EvaluationError(f"exceeded limit of {limit} with {len(vector)} series")
-        return vector
+        return self._recording.series(self._around.vector(self._recording.query, seen))
 
 
 class _Alerting:
@@ -152,7 +143,7 @@ class _Alerting:
                 external_url=self._around.external_url,
             )
             if words.labels in values:
-                raise EvaluationError(_SAME.format("alert"))
+                raise EvaluationError(SAME_LABELS.format("alert"))
             values[words.labels] = Value(value, words=words)
         return values
 
