@@ -191,7 +191,7 @@ def test_a_privileged_port_is_one_line_and_exit_code_1() -> None:
 def test_check_says_what_a_file_defines() -> None:
     ended = run("check", str(EXAMPLE))
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout == f"{EXAMPLE}: ok: 8 rules; collectors: host, process, loop; channels: log, pager\n"
+    assert ended.stdout == f"{EXAMPLE}: ok: 9 rules; collectors: host, process, loop; channels: log, pager\n"
 
 
 @pytest.mark.parametrize("command", [["check"], ["run", "--config"]])

@@ -205,6 +205,33 @@ def test_an_incident_and_what_is_said_of_it_outlive_a_restart() -> None:
     assert sim.told() == ["firing", "resolved"]
 
 
+def test_a_window_that_the_restart_has_cut_proves_nothing_before_it_is_covered_again() -> None:
+    sim = Simulator(rule("increase(kailash_app_jobs_total[1h]) > 50"), with_store=True)
+    for _ in range(60):
+        sim.inc("jobs")
+        sim.advance("1s")
+    assert sim.told() == ["firing"]
+    sim.restart(killed=True, checkpoint=False)
+    sim.advance("59m")
+    assert "resolved" not in sim.told()
+    sim.advance("2m")
+    assert sim.told()[-1] == "resolved"
+
+
+@pytest.mark.parametrize(
+    ("expr", "reach"),
+    [
+        ("up", 300),
+        ("up offset 1h", 3600),
+        ("rate(x[1h] offset 5m)", 3900),
+        ("max_over_time(rate(x[5m])[1h:1m] offset 10m) + up", 4500),
+    ],
+)
+def test_an_expression_knows_how_far_it_looks_back(expr: str, reach: float) -> None:
+    assert RuleQuery(expr).reach == reach
+    assert RuleQuery(expr, 60.0).reach == reach + 60
+
+
 def test_it_is_written_down_and_read_again() -> None:
     one = AlertRule("r", "", "critical", expr=RuleQuery("up == 0", 5.0), labels={"a": "b"}, annotations={"summary": "s"})
     assert rule_of(document_of(one)) == one

@@ -69,7 +69,7 @@ _TRUTHS: Final = {
 
 async def _run(monitor: Monitor, *, listen: Listen | None, seconds: float | None, view: LogView | None) -> None:
     manager = monitor.manager
-    with _stop_signals(reloads=bool(manager.rule_files)) as (stop, reload):
+    with _signals(reloads=bool(manager.rule_files)) as (stop, reload):
         async with AsyncExitStack() as running:
             token = secrets.token_urlsafe(TOKEN_BYTES)
             server = await _serve(monitor, listen, token)
@@ -141,7 +141,7 @@ def _say_what_goes_on(alerts: Iterable[Alert], began: float) -> None:
 
 
 @contextmanager
-def _stop_signals(*, reloads: bool) -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
+def _signals(*, reloads: bool) -> Iterator[tuple[asyncio.Event, asyncio.Event]]:
     """Give an event that SIGINT, SIGTERM and SIGHUP set; or SIGHUP sets a second one, where something can be reloaded."""
     loop, stop, reload = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
 

@@ -38,9 +38,6 @@ AT_ONCE: Final = 32
 REMEMBERED: Final = 10_000
 """Groups of a rule that is to alert where they have no data any more; the alerts of more would be of no use."""
 
-SETTLING: Final = 300.0
-"""Seconds after a restart in which what an expression leaves out is not taken for well: its metrics may not be back yet."""
-
 OVERFLOW: Final = Labels({"overflow": "true"})
 """The group of the alert that stands for those past a rule's `max_alerts`."""
 
@@ -445,7 +442,9 @@ def _reading(case: Case | None, sighting: Sighting, group: Labels, now: float) -
     reading = sighting.reading_of(group)
     if case is None or case.known_at > -math.inf:
         return reading
-    settling = now < case.adopted_at + SETTLING and isinstance(sighting.absent, Empty) and group not in sighting.readings
+    query = case.incident.rule.expr
+    settles = query is not None and now < case.adopted_at + query.reach  # its metrics, or their past, may not be back yet
+    settling = settles and sighting.failed is None and group not in sighting.readings
     return Waiting() if settling or isinstance(reading, Missing) else reading
 
 

@@ -92,7 +92,6 @@ class Core:
         recording the time at which its query was evaluated, in milliseconds since 1970, and the vector that it gave.
         """
         self._recordings: dict[str, Recording] = {}
-        self._unwell: dict[str, str] = {}  # why recordings gave nothing
         self._clock = registry.clock
         self.dispatcher: Final = Dispatcher(self._clock, self.book, self.outbox, ring, self.journal)
         self._ring = ring
@@ -150,12 +149,11 @@ class Core:
     def record(self, recordings: Mapping[str, Recording]) -> None:
         """Have these recordings made in place of those from before."""
         with self.lock:
-            new = {f"\n{place}": one for place, one in recordings.items()}  # no rule has such a name
+            new = {f"\n{key}": one for key, one in recordings.items()}  # no rule has such a name
             for key, old in self._recordings.items():
-                if new.get(key) != old:
+                if key not in new:
                     self.agenda.remove(key)
                     self.recorded.forget(old)
-                    self._unwell.pop(key, None)
             for key, one in new.items():
                 if self._recordings.get(key) != one:
                     place = one.place
@@ -206,7 +204,7 @@ class Core:
                 yield from self._judge(*taken, now)
             elif not considered:
                 rule, answer = self._answers.popleft()
-                key = rule.name if isinstance(rule, AlertRule) else f"\n{rule.place}"
+                key = rule.name if isinstance(rule, AlertRule) else f"\n{rule.key}"
                 if self._asking.get(key) is rule:
                     del self._asking[key]
                 if isinstance(rule, Recording):
@@ -280,17 +278,15 @@ class Core:
         except Exception as error:  # of whoever evaluates
             text = one_line(str(error))
             self.registry.self_metrics.failed.inc()
-            if self._unwell.get(key) != text:
+            if self.recorded.trouble(recording) != text:
                 _logger.warning("recording %r cannot be made: %s", recording.name, text)
-            self._unwell[key] = text
-        else:
-            self._unwell.pop(key, None)
+            self.recorded.failed(recording, text)
 
     @property
     def recordings(self) -> Mapping[Recording, str | None]:
         """What is recorded, and why there is nothing of it, where that is so."""
         with self.lock:
-            return {one: self._unwell.get(key) for key, one in self._recordings.items()}
+            return {one: self.recorded.trouble(one) for one in self._recordings.values()}
 
     def _take_in(self, rule: AlertRule, sightings: list[Sighting], now: float) -> Iterator[None]:
         wrong: list[str] = []

@@ -6,6 +6,7 @@ from typing import Final, Protocol, TypeVar
 
 from kailash_monitor.clock import Clock
 from kailash_monitor.engine.evaluator import Outage
+from kailash_monitor.engine.recorded import RecordedSeries
 from kailash_monitor.exposition.live import LiveSource
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.model.labels import Labels
@@ -48,16 +49,19 @@ class Queries(Protocol):
 class LocalQueries:
     """Evaluates them over the program's own metrics, one at a time, in pieces between which others can run.
 
-    `troubled` gives the collectors whose sources give no numbers; `others` are sources of further series.
+    `troubled` gives the collectors whose sources give no numbers; `recorded` has the series that rules have made.
     """
 
     def __init__(
-        self, registry: MetricsRegistry, troubled: Callable[[], Mapping[str, Outage]] = dict, others: Sequence[Source] = ()
+        self,
+        registry: MetricsRegistry,
+        troubled: Callable[[], Mapping[str, Outage]] = dict,
+        recorded: RecordedSeries | None = None,
     ) -> None:
         self._registry = registry
         self._clock: Final = registry.clock
         self._troubled = troubled
-        self._others = tuple(others)
+        self._recorded = RecordedSeries() if recorded is None else recorded
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turn = asyncio.Lock()
 
@@ -81,7 +85,8 @@ class LocalQueries:
         """
         snapshot = self._registry.snapshot(ask=False)
         live = LiveSource(snapshot, troubled={name: one.text for name, one in self._troubled().items()}, strict=strict)
-        return (JoinedSource(live, *self._others) if self._others else live), live.now
+        self._recorded.under(snapshot.wall_offset)
+        return JoinedSource(live, self._recorded.strictly if strict else self._recorded), live.now
 
     def _turn_of(self, loop: asyncio.AbstractEventLoop) -> asyncio.Lock:
         if self._loop is not loop:
@@ -111,6 +116,7 @@ async def values_of(rule: AlertRule, queries: Queries, clock: Clock) -> dict[Lab
     assert rule.expr is not None
     vector = await queries.vector(rule.expr)
     answers: dict[str, Vector | Exception] = {}
+    values: dict[Labels, Value] = {}
     for _ in range(ROUNDS):
         asked: set[str] = set()
         values = await driven(_worded(rule, vector, answers, asked, clock.wall()), clock)

@@ -1,15 +1,17 @@
 """Recorded series: what recording rules have computed, to be queried again."""
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from kailash_monitor.promql import EvaluationError, LabelMatcher
 from kailash_monitor.promql.demand import demand
-from kailash_monitor.promql.labelset import LabelSet
+from kailash_monitor.promql.labelset import METRIC_NAME, LabelSet
 from kailash_monitor.promql.loaded import LoadedSeries
 from kailash_monitor.promql.samples import Samples, Vector
-from kailash_monitor.promql.source import Pieces, Series
+from kailash_monitor.promql.source import Pieces, Series, Source
 from kailash_monitor.rules.recording import Recording
+from kailash_monitor.threads import guarded
 
 __all__ = ["RecordedSeries"]
 
@@ -21,13 +23,13 @@ PIECE: Final = 500
 
 
 class _Kept(LoadedSeries):
-    """A recorded series, and the place of the rule that records it. Its samples are never changed, but replaced."""
+    """A recorded series, and the by of the rule that records it. Its samples are never changed, but rebyd."""
 
-    __slots__ = ("place",)
+    __slots__ = ("by",)
 
-    def __init__(self, labels: LabelSet, place: str) -> None:
+    def __init__(self, labels: LabelSet, by: str) -> None:
         super().__init__(labels, Samples((), ()))
-        self.place = place
+        self.by = by
 
 
 class RecordedSeries:
@@ -38,33 +40,63 @@ class RecordedSeries:
 
     def __init__(self) -> None:
         self._series: dict[LabelSet, _Kept] = {}
+        self._troubles: dict[str, tuple[str, str]] = {}  # names of recordings, and why there is nothing of them, by key
+        self._offset: float | None = None
+        self._lock = guarded(threading.Lock())  # that of a step of the wall clock
+
+    @property
+    def strictly(self) -> Source:
+        """The same series; asking for those of a recording that cannot be made raises an EvaluationError."""
+        return _Strictly(self, self._troubles)
+
+    def under(self, offset: float) -> None:
+        """Have the times be those of this distance, in seconds, between wall clock and timeline: a step moves no sample."""
+        with self._lock:
+            moved = 0 if self._offset is None else round((offset - self._offset) * 1000)
+            self._offset = offset
+            if not moved:
+                return
+            shared: dict[int, Sequence[int]] = {}
+            for one in tuple(self._series.values()):
+                times, values, stale = one.samples.times, one.samples.values, one.samples.stale
+                later = shared.setdefault(id(times), [time + moved for time in times])
+                one.samples = Samples(later, values, [time + moved for time in stale])
+
+    def trouble(self, recording: Recording) -> str | None:
+        """Give why there is nothing new of a recording; None where that is not so."""
+        return self._troubles.get(recording.key, ("", None))[1]
+
+    def failed(self, recording: Recording, why: str) -> None:
+        """Take note that a recording cannot be made."""
+        self._troubles[recording.key] = (recording.name, why)
 
     def take(self, recording: Recording, vector: Vector, time: int) -> None:
         """Keep what a recording's query gave at `time`, in milliseconds since 1970; what it gives no more has ended.
 
         An EvaluationError, and nothing is kept, where it is past a limit, or gives what another rule records.
         """
-        present, place = dict(recording.series(vector)), str(recording.place)
-        self._check(recording, present, place)
+        present, by = dict(recording.series(vector)), recording.key
+        self._check(recording, present, by)
         longer: dict[int, Sequence[int]] = {}  # series that were read together share their list of times
         for labels, value in present.items():
             one = self._series.get(labels)
-            if one is None or one.place != place:
-                one = self._series[labels] = _Kept(labels, place)
+            if one is None or one.by != by:
+                one = self._series[labels] = _Kept(labels, by)
             one.samples = _grown(one.samples, time, value, longer)
         for labels, one in tuple(self._series.items()):
-            if one.place == place and labels not in present:
+            if one.by == by and labels not in present:
                 self._end(one, time)
+        self._troubles.pop(by, None)
 
-    def _check(self, recording: Recording, present: Mapping[LabelSet, float], place: str) -> None:
+    def _check(self, recording: Recording, present: Mapping[LabelSet, float], by: str) -> None:
         fresh = 0
         for labels in present:
             one = self._series.get(labels)
             if one is None:
                 fresh += 1
-            elif one.place != place and not _has_ended(one.samples):
-                raise EvaluationError(f"{labels} is recorded by another rule as well, at {one.place}")
-        own = sum([one.place == place for one in self._series.values()])
+            elif one.by != by and not _has_ended(one.samples):
+                raise EvaluationError(f"{labels} is recorded by another rule as well: {one.by}")
+        own = sum([one.by == by for one in self._series.values()])
         if own + fresh > 2 * recording.most:
             raise EvaluationError(f"more than {2 * recording.most} series within an hour: record fewer labels")
 
@@ -77,9 +109,10 @@ class RecordedSeries:
 
     def forget(self, recording: Recording) -> None:
         """Forget all that a recording gave, which is there no more."""
-        place = str(recording.place)
+        by = recording.key
+        self._troubles.pop(by, None)
         for labels, one in tuple(self._series.items()):
-            if one.place == place:
+            if one.by == by:
                 del self._series[labels]
 
     def select(self, matchers: Sequence[LabelMatcher], start: int, end: int) -> Pieces[Sequence[Series]]:
@@ -95,6 +128,21 @@ class RecordedSeries:
                 if all(meets(values.get(name, "")) for name, meets in demands):
                     found.append(one)
         return found
+
+
+class _Strictly:
+    """Recorded series, of which nothing is passed over in silence."""
+
+    def __init__(self, recorded: RecordedSeries, troubles: Mapping[str, tuple[str, str]]) -> None:
+        self._recorded = recorded
+        self._troubles = troubles
+
+    def select(self, matchers: Sequence[LabelMatcher], start: int, end: int) -> Pieces[Sequence[Series]]:
+        names = [demand(one) for one in matchers if one.name == METRIC_NAME]
+        for name, why in tuple(self._troubles.values()):
+            if all(meets(name) for meets in names):
+                raise EvaluationError(f"the recording {name!r} cannot be made: {why}")
+        return self._recorded.select(matchers, start, end)
 
 
 def _has_ended(samples: Samples) -> bool:

@@ -1,6 +1,5 @@
 """Binary operators: which series of two vectors belong together, and what the operator makes of them."""
 
-import re
 from collections.abc import Callable, Hashable
 from operator import attrgetter
 from typing import Final, NamedTuple, TypeAlias
@@ -8,7 +7,6 @@ from typing import Final, NamedTuple, TypeAlias
 from kailash_monitor.promql.arithmetic import ARITHMETIC, COMPARISONS
 from kailash_monitor.promql.errors import EvaluationError
 from kailash_monitor.promql.labelset import METRIC_NAME, LabelSet
-from kailash_monitor.promql.quoting import quoted
 from kailash_monitor.promql.samples import Vector
 from kailash_monitor.promql.signature import Signature, group_labels, signature
 from kailash_monitor.promql.source import Pieces
@@ -131,9 +129,9 @@ def _ambiguous(matching: Matching, *twins: LabelSet) -> str:
     """What is said of two series of a group on the side that may have but one; in a stable order, whichever came first."""
     side = "left" if matching.many is Side.RIGHT else "right"
     group = group_labels(twins[0], matching.labels, on=matching.on)
-    found = ", ".join(_in_braces(one) for one in sorted(twins, key=lambda one: sorted(one.labels.items())))
+    found = ", ".join(one.in_braces() for one in sorted(twins, key=lambda one: sorted(one.labels.items())))
     return (
-        f"found duplicate series for the match group {_in_braces(group)} on the {side} hand-side of the operation: [{found}]"
+        f"found duplicate series for the match group {group.in_braces()} on the {side} hand-side of the operation: [{found}]"
         ";many-to-many matching not allowed: matching labels must be unique on one side"
     )
 
@@ -243,14 +241,3 @@ def _chosen(sign: Signature, vector: Vector, groups: set[Hashable], *, present: 
 
 
 # how Prometheus prints labels
-
-_PLAIN: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-
-
-def _in_braces(labels: LabelSet) -> str:
-    """The labels as Prometheus' messages have them, the name among them: `{__name__="up", job="a"}`."""
-    pairs = (
-        f"{name if _PLAIN.fullmatch(name) else quoted(name)}={quoted(value)}"
-        for name, value in sorted(labels.labels.items())
-    )
-    return f"{{{', '.join(pairs)}}}"

@@ -127,7 +127,9 @@ def _timestamp(evaluator: Evaluator, node: Call, time: int) -> Evaluated:
         return (yield from evaluator.dropped([(labels, time / 1000) for labels, _ in vector]))
     when, lookback = evaluator.reading_of(selector).end(time), evaluator.lookback()
     result: Vector = []
-    for one in evaluator.series_of(selector):
+    for index, one in enumerate(evaluator.series_of(selector), 1):
+        if not index % PIECE:
+            yield
         sample = one.at(when, lookback)
         if sample is not None:
             result.append((one.labels, sample.time / 1000))
@@ -189,11 +191,13 @@ def _ordered(order: Callable[..., Pieces[Vector]]) -> Function:
 def _info(evaluator: Evaluator, node: Call, time: int) -> Evaluated:
     vector = yield from evaluator.value(node.arguments[0], time)
     lookback = evaluator.lookback()
-    samples = [
-        InfoSample(one.labels, sample.time)
-        for one in evaluator.information(node)
-        if (sample := one.at(time, lookback)) is not None
-    ]
+    samples: list[InfoSample] = []
+    for index, one in enumerate(evaluator.information(node), 1):
+        if not index % PIECE:
+            yield
+        sample = one.at(time, lookback)
+        if sample is not None:
+            samples.append(InfoSample(one.labels, sample.time))
     return (yield from info(node, vector, samples))
 
 

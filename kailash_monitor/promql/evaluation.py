@@ -302,7 +302,7 @@ class Evaluation:
             doubtful |= {name: one for name, one in names.items() if name and not name.endswith(COUNTER_SUFFIXES)}
         for name, one in doubtful.items():
             if has_samples(one, window):
-                message = "metric might not be a counter, name does not end in _total/_sum/_count/_bucket"
+                message = f"metric might not be a counter, name does not end in {'/'.join(COUNTER_SUFFIXES)}"
                 self.notes.inform(f"{message}: {quoted(name)}", argument)
 
     # label sets

@@ -11,7 +11,6 @@ from kailash_monitor.model.matcher import Operator
 from kailash_monitor.promql.demand import demand
 from kailash_monitor.promql.errors import EvaluationError
 from kailash_monitor.promql.labelset import METRIC_NAME, LabelSet
-from kailash_monitor.promql.quoting import quoted
 from kailash_monitor.promql.samples import Vector
 from kailash_monitor.promql.source import Pieces
 from kailash_monitor.promql.tree import Call, LabelMatcher, Selector
@@ -133,12 +132,8 @@ def _latest(earlier: InfoSample | None, sample: InfoSample) -> InfoSample:
         return sample
     if earlier.time > sample.time:
         return earlier
-    existing, new = (f"{_in_braces(one.labels)} @ {one.time}" for one in (earlier, sample))
+    existing, new = (f"{one.labels.in_braces()} @ {one.time}" for one in (earlier, sample))
     raise EvaluationError(f"found duplicate series for info metric: existing {existing}, new {new}")
-
-
-def _in_braces(labels: LabelSet) -> str:
-    return f"{{{', '.join(f'{name}={quoted(value)}' for name, value in sorted(labels.labels.items()))}}}"
 
 
 def _additions(sources: Iterable[InfoSample], wanted: Collection[str]) -> tuple[dict[str, str], set[str]]:

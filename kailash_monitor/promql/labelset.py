@@ -1,5 +1,6 @@
 """Label sets: what tells the series of a query apart, the metric's name among the labels."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
@@ -12,6 +13,9 @@ METRIC_NAME: Final = "__name__"
 
 METADATA: Final = (METRIC_NAME, "__type__", "__unit__")
 """The labels that say what the values are: none of them is true any more of what was computed from these."""
+
+
+_PLAIN: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 class LabelSet:
@@ -82,6 +86,14 @@ class LabelSet:
 
     def __repr__(self) -> str:
         return self.text()
+
+    def in_braces(self) -> str:
+        """Give them as Prometheus' messages have them, the name among the others: `{__name__="up", job="a"}`."""
+        pairs = [
+            f"{name if _PLAIN.fullmatch(name) else quoted(name)}={quoted(value)}"
+            for name, value in sorted(self.labels.items())
+        ]
+        return f"{{{', '.join(pairs)}}}"
 
     def text(self, quote: Callable[[str], str] = quoted) -> str:
         """Give them as PromQL has it: `up{job="a"}`, `{}` for none."""

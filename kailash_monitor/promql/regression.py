@@ -1,8 +1,9 @@
 """Trends: straight lines through samples, and values smoothed along them."""
 
 from collections.abc import Sequence
-from math import copysign, inf, isinf, isnan, nan
+from math import isinf, nan
 
+from kailash_monitor.promql.arithmetic import divided
 from kailash_monitor.promql.errors import EvaluationError
 from kailash_monitor.promql.summation import exact_sum
 from kailash_monitor.promql.window import RangeWindow
@@ -36,15 +37,8 @@ def _line(times: Sequence[int], values: Sequence[float], origin: int) -> tuple[f
     sum_x, sum_y = exact_sum(xs), exact_sum(values)
     sum_xy = exact_sum([x * y for x, y in zip(xs, values, strict=True)])
     sum_xx = exact_sum([x * x for x in xs])
-    slope = _quotient(sum_xy - sum_x * sum_y / count, sum_xx - sum_x * sum_x / count)
+    slope = divided(sum_xy - sum_x * sum_y / count, sum_xx - sum_x * sum_x / count)
     return slope, sum_y / count - slope * sum_x / count
-
-
-def _quotient(dividend: float, divisor: float) -> float:
-    """Divide as IEEE 754 does. Times that are close together and far from the origin leave nothing to divide by."""
-    if divisor:
-        return dividend / divisor
-    return nan if not dividend or isnan(dividend) else copysign(inf, dividend) * copysign(1.0, divisor)
 
 
 def double_exponential_smoothing(

@@ -40,7 +40,7 @@ def words_of(
 
 def group_of(rule: AlertRule, words: Words) -> Labels:
     """Give what tells an alert from the others of its rule: all its labels but those that the rule gives every one."""
-    shared = {name for name, text in rule.labels.items() if "{{" not in text}
+    shared = {name for name, text in rule.labels.items() if _compiled(text, "").is_plain}
     return Labels({name: text for name, text in words.labels.items() if name not in shared})
 
 

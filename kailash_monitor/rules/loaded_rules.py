@@ -1,7 +1,7 @@
 """Loaded rules: what rule files say, as rules that can be judged."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +11,7 @@ from kailash_monitor.model.severity import AlertSeverity
 from kailash_monitor.promql import ParseError, quoted
 from kailash_monitor.rules.recording import Place, Recording
 from kailash_monitor.rules.rule import AlertRule
-from kailash_monitor.rules.rule_file import AlertingRule, RecordingRule, Rule, RuleFile, RuleGroup
+from kailash_monitor.rules.rule_file import AlertingRule, RecordingRule, RuleFile, RuleGroup
 from kailash_monitor.rules.rule_query import RuleQuery
 
 __all__ = ["LoadedRules", "loaded_rules"]
@@ -31,7 +31,7 @@ SEVERITIES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class LoadedRules:
-    """The rules of some files, by what tells them apart: alerts by their names, recordings by their places."""
+    """The rules of some files, by what tells them apart: alerts by their names, recordings by their keys."""
 
     alerts: Mapping[str, AlertRule]
     recordings: Mapping[str, Recording]
@@ -41,11 +41,11 @@ class LoadedRules:
 def loaded_rules(files: Mapping[str, RuleFile], *, interval: float) -> LoadedRules:
     """Give the rules of these files, which are judged each `interval` seconds where their group does not say how often.
 
-    Where several have one name, as for several severities, the labels of their own tell them apart; `alertname` is as it
-    stands in the file. An InvalidFile lists what cannot be judged.
+    Where several have one name, as for several severities, the first has it, and the others have their labels behind it;
+    `alertname` is as it stands in the file. An InvalidFile lists what cannot be judged.
     """
     problems: list[str] = []
-    named = _Names(rule for file in files.values() for group in file.groups for rule in group.rules)
+    named = _Names()
     alerts: dict[str, AlertRule] = {}
     recordings: dict[str, Recording] = {}
     for where, file in files.items():
@@ -55,7 +55,8 @@ def loaded_rules(files: Mapping[str, RuleFile], *, interval: float) -> LoadedRul
                 try:
                     query = RuleQuery(rule.expr, group.query_offset or 0.0)
                     if isinstance(rule, RecordingRule):
-                        recordings[str(place)] = _recording(rule, group, query, place, interval)
+                        recording = _recording(rule, group, query, place, interval)
+                        recordings[_apart(recording.key, recordings)] = recording
                     else:
                         name = named.of(rule)
                         alerts[name] = _alert(name, rule, group, query, place, interval)
@@ -67,16 +68,20 @@ def loaded_rules(files: Mapping[str, RuleFile], *, interval: float) -> LoadedRul
     return LoadedRules(alerts, recordings, tuple(group for file in files.values() for group in file.groups))
 
 
+def _apart(key: str, known: Mapping[str, object]) -> str:
+    """Give a key of its own: two rules of a group that record the same are told apart, though they cannot both be kept."""
+    return key if key not in known else f"{key}#{sum(one.startswith(key) for one in known) + 1}"
+
+
 class _Names:
     """Gives each rule a name of its own."""
 
-    def __init__(self, rules: Iterator[Rule]) -> None:
-        self._shared = Counter(rule.name for rule in rules if isinstance(rule, AlertingRule))
+    def __init__(self) -> None:
         self._given: Counter[str] = Counter()
 
     def of(self, rule: AlertingRule) -> str:
         name = rule.name
-        if self._shared[name] > 1 and rule.labels:
+        if self._given[name] and rule.labels:
             name += "{" + ",".join(f"{label}={quoted(text)}" for label, text in sorted(rule.labels.items())) + "}"
         self._given[name] += 1
         return name if self._given[name] == 1 else f"{name}#{self._given[name]}"

@@ -49,6 +49,11 @@ class Recording:
     place: Place
 
     @property
+    def key(self) -> str:
+        """What makes it the same one, wherever it stands in its group and whatever becomes of its expression."""
+        return f"{self.place.of_group};{self.name}{{{self.labels.text()}}}"
+
+    @property
     def most(self) -> int:
         """How many series it may give at once."""
         return self.limit or MOST

@@ -1,5 +1,6 @@
 """Documents: what the API answers, as plain data for JSON. Enums are their words, times ISO 8601 in UTC."""
 
+import math
 from datetime import datetime
 
 from kailash_monitor.alerting.audit import Decision, Entry
@@ -63,7 +64,7 @@ def rule_document(status: RuleStatus) -> Document:
         "on_write": rule.on_write,
         "enabled": rule.enabled,
         "state": status.state,
-        "value": status.value,
+        "value": None if status.value is None or not math.isfinite(status.value) else status.value,
         "last_evaluation": _iso(status.last_evaluation),
         "next_evaluation": _iso(status.next_evaluation),
         "evaluations": status.evaluations,
