@@ -205,10 +205,10 @@ def test_all_that_is_wrong_in_all_files_is_told_together(tmp_path: Path) -> None
     with pytest.raises(InvalidFile) as caught:
         AlertManager(MetricsRegistry()).load_rules(tmp_path / "*.yml", tmp_path / "c.yml", tmp_path / "none*.yml")
     assert [problem.split(":")[0].rsplit("/", 1)[1] for problem in caught.value.problems] == [
-        "none*.yml",
         "a.yml",
         "b.yml",
         "c.yml",
+        "none*.yml",
     ]
 
 
@@ -229,6 +229,9 @@ def test_files_that_are_loaded_later_are_judged_beside_the_others(tmp_path: Path
     assert manager.load_rules(other, interval="30s") == ["Z"]
     assert len(manager.rules) == 4
     assert manager.rules["Z"].evaluation_interval == 30
+    other.write_text("groups: [{name: z, rules: [{alert: Deep, expr: 'up == 0', labels: {a: b}}]}]")
+    manager.files.apply(manager.files.read())
+    assert list(manager.rules) == ["Deep", "Long", 'Long{severity="critical"}', 'Deep{a="b"}']
 
 
 def test_a_recording_that_cannot_be_made_says_why(tmp_path: Path) -> None:

@@ -2,50 +2,49 @@
 
 import glob
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from kailash_monitor.engine.core import Core
 from kailash_monitor.errors import InvalidFile
-from kailash_monitor.rules import AlertRule
 from kailash_monitor.rules.loaded_rules import LoadedRules, loaded_rules
-from kailash_monitor.rules.recording import Recording
-from kailash_monitor.rules.rule_file import RuleGroup, read_rule_file
+from kailash_monitor.rules.rule_file import RuleFile, read_rule_file
 
 __all__ = ["RuleFiles", "read_rule_files"]
-
-DEFAULT_INTERVAL: Final = 10.0
-"""Seconds between two evaluations of a group that does not say how often, as of any rule."""
 
 _logger: Final = logging.getLogger("kailash_monitor.engine")
 
 NOTHING: Final = LoadedRules({}, {})
 
 
-def read_rule_files(patterns: Sequence[str], *, interval: float = DEFAULT_INTERVAL) -> LoadedRules:
-    """Read Prometheus' rule files; a pattern may have `*`, `?`, `[…]` and `**`. An InvalidFile lists all that is wrong."""
-    files, problems = {}, list[str]()
-    for path in _paths(patterns, problems):
-        try:
-            files[path] = read_rule_file(Path(path).read_text(encoding="utf-8"), path)
-        except InvalidFile as error:
-            problems += error.problems
-        except (OSError, UnicodeDecodeError) as error:
-            problems.append(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}")
+def read_rule_files(patterns: Mapping[str, float]) -> LoadedRules:
+    """Read Prometheus' rule files; a pattern may have `*`, `?`, `[…]` and `**`. An InvalidFile lists all that is wrong.
+
+    A group that does not say how often is evaluated as often as its file's pattern says, in seconds.
+    """
+    files, intervals, problems = dict[str, RuleFile](), dict[str, float](), list[str]()
+    for pattern, interval in patterns.items():
+        for path in _paths(pattern, problems):
+            intervals[path] = interval
+            if path in files:
+                continue
+            try:
+                files[path] = read_rule_file(Path(path).read_text(encoding="utf-8"), path)
+            except InvalidFile as error:
+                problems += error.problems
+            except (OSError, UnicodeDecodeError) as error:
+                problems.append(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}")
     if problems:
         raise InvalidFile(problems)
-    return loaded_rules(files, interval=interval)
+    return loaded_rules(files, intervals)
 
 
-def _paths(patterns: Sequence[str], problems: list[str]) -> list[str]:
-    found: dict[str, None] = {}
-    for pattern in patterns:
-        paths = sorted(glob.glob(pattern, recursive=True)) if glob.has_magic(pattern) else [pattern]
-        if not paths:
-            problems.append(f"{pattern}: no such file; the pattern must match one at least")
-        found |= dict.fromkeys(paths)
-    return list(found)
+def _paths(pattern: str, problems: list[str]) -> list[str]:
+    paths = sorted(glob.glob(pattern, recursive=True)) if glob.has_magic(pattern) else [pattern]
+    if not paths:
+        problems.append(f"{pattern}: no such file; the pattern must match one at least")
+    return paths
 
 
 class RuleFiles:
@@ -85,16 +84,7 @@ class RuleFiles:
 
     def read(self) -> LoadedRules:
         """Read all files again, which touches nothing that is judged."""
-        alerts: dict[str, AlertRule] = {}
-        recordings: dict[str, Recording] = {}
-        groups: list[RuleGroup] = []
-        for interval in dict.fromkeys(self._patterns.values()):
-            patterns = [pattern for pattern, one in self._patterns.items() if one == interval]
-            read = read_rule_files(patterns, interval=interval)
-            alerts |= read.alerts
-            recordings |= read.recordings
-            groups += read.groups
-        return LoadedRules(alerts, recordings, groups)
+        return read_rule_files(self._patterns)
 
     def apply(self, new: LoadedRules) -> None:
         """Have these rules judged in place of those from before: what has not changed goes on as it was.

@@ -38,8 +38,8 @@ class LoadedRules:
     groups: Sequence[RuleGroup] = ()
 
 
-def loaded_rules(files: Mapping[str, RuleFile], *, interval: float) -> LoadedRules:
-    """Give the rules of these files, which are judged each `interval` seconds where their group does not say how often.
+def loaded_rules(files: Mapping[str, RuleFile], intervals: Mapping[str, float]) -> LoadedRules:
+    """Give the rules of these files, judged each so many seconds (`intervals`) where their group does not say how often.
 
     Where several have one name, as for several severities, the first has it, and the others have their labels behind it;
     `alertname` is as it stands in the file. An InvalidFile lists what cannot be judged.
@@ -49,6 +49,7 @@ def loaded_rules(files: Mapping[str, RuleFile], *, interval: float) -> LoadedRul
     alerts: dict[str, AlertRule] = {}
     recordings: dict[str, Recording] = {}
     for where, file in files.items():
+        interval = intervals[where]
         for group in file.groups:
             for position, rule in enumerate(group.rules):
                 place = Place(where, group.name, position)

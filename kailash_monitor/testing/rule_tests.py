@@ -82,7 +82,7 @@ def _groups(file: RuleTestFile, folder: Path, warnings: list[str]) -> list[Judge
             warnings.append(f"no file match pattern {folder / pattern}")
     interval = file.evaluation_interval / 1000
     files = {path: _often(read_rule_file(_text_of(Path(path)), path), interval) for path in paths}
-    loaded = loaded_rules(files, interval=interval)
+    loaded = loaded_rules(files, dict.fromkeys(files, interval))
     judged: dict[Place | None, AlertRule | Recording] = {rule.place: rule for rule in loaded.alerts.values()}
     judged.update((recording.place, recording) for recording in loaded.recordings.values())
     groups = [
