@@ -5,7 +5,7 @@ import importlib
 import ipaddress
 import logging
 import os
-import sys
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +29,8 @@ __all__ = ["EmailNotificationChannel", "Progress", "settle"]
 _LOGGER: Final = logging.getLogger("kailash_monitor.channels")
 _WHERE: Final = "email channel"
 _TRANSPORT: Final = "kailash_monitor.channels.smtp"
+_IMPORTED: Final = threading.Event()
+"""Set once it is: while one thread imports a module, it is known, and whoever else asks for it waits for that thread."""
 _IMPLICIT_TLS: Final = 465
 _SECURITIES: Final = ("starttls", "tls", "none")
 
@@ -105,8 +107,8 @@ class EmailNotificationChannel(DeliveringChannel):
 
     async def deliver(self, notice: Notice) -> Outcome:
         """Hand the notice in once, for those who do not have it yet."""
-        if _TRANSPORT not in sys.modules:  # beside the loop: it takes longer than a callback may
-            await asyncio.to_thread(importlib.import_module, _TRANSPORT)
+        if not _IMPORTED.is_set():  # beside the loop: it takes longer than a callback may
+            await asyncio.to_thread(_import)
         from kailash_monitor.channels.smtp import Login, Receipt, send
 
         progress = self._progress.get(notice.id) or Progress(self._recipients)
@@ -263,3 +265,8 @@ def _path(file: str | os.PathLike[str] | None) -> str | None:
     if not isinstance(file, os.PathLike):
         raise ChannelError(_WHERE, field="ca_file", seen=f"ca_file {file!r}", expected="name a file")
     return os.fspath(file)
+
+
+def _import() -> None:
+    importlib.import_module(_TRANSPORT)
+    _IMPORTED.set()
