@@ -190,6 +190,29 @@ def test_max_alerts_counts_the_rest() -> None:
     assert alerts['r_promql{overflow="true"}'] == 3.0
 
 
+def test_a_series_that_is_called_as_the_alert_for_the_rest_is_one_of_them() -> None:
+    sim = Simulator(rule("kailash_app_depth > 5", max_alerts=1, labels={"overflow": "{{ $labels.queue }}", "queue": "x"}))
+    for queue, depth in (("true", 9), ("b", 8), ("c", 8)):
+        sim.set("depth", depth, labels={"queue": queue})
+    sim.advance("10s")
+    alerts = {alert.id: alert.value for alert in sim.manager.get_active_alerts()}
+    assert alerts['r_promql{overflow="true"}'] == 2.0
+    sim.set("depth", 1, labels={"queue": "b"})
+    sim.set("depth", 1, labels={"queue": "c"})
+    sim.advance("10s")
+    assert {alert.id: alert.value for alert in sim.manager.get_active_alerts()}['r_promql{overflow="true"}'] == 1.0
+
+
+def test_the_extremes_of_a_gauge_are_seen_in_a_window_that_has_ended() -> None:
+    sim = Simulator(rule("max_over_time(kailash_app_depth[10m] offset 5s) > 100", evaluation_interval="1s"))
+    sim.set("depth", 1000)
+    sim.advance("3s")
+    sim.set("depth", 1)
+    sim.advance("20s")
+    (alert,) = sim.manager.get_active_alerts()
+    assert alert.value == 1000.0
+
+
 def test_an_incident_and_what_is_said_of_it_outlive_a_restart() -> None:
     """Its metrics may take a while to come back: for five minutes nothing is taken for well."""
     sim = Simulator(rule("kailash_app_depth > 5", annotations={"summary": "at {{ $value }}"}), with_store=True)
@@ -291,6 +314,25 @@ async def test_many_expressions_hold_nobody_up(clock: VirtualClock) -> None:
         await asyncio.sleep(15)
         assert sorted(told) == sorted(f"r{number}_promql" for number in range(19))
         assert all(status.evaluations in (2, 3) and not status.late for status in manager.rule_status())
+
+
+@pytest.mark.real_time
+async def test_the_time_of_a_rule_begins_with_its_turn() -> None:
+    """Rules wait for those before them; that alone makes none of them late."""
+    registry = MetricsRegistry()
+    gauge = registry.collector("app", max_series=3000).gauge("depth", labels=("queue",))
+    for queue in range(2000):
+        gauge.set(float(queue), str(queue))
+    manager = AlertManager(registry)
+    heavy = " + on (queue) ".join(["kailash_app_depth"] * 6)
+    for number in range(12):
+        manager.add_rule(rule(f"count({heavy}) < {number}", name=f"r{number}", timeout="500ms", evaluation_interval="1h"))
+    manager.add_rule(rule("vector(1)", name="light", timeout="100ms", evaluation_interval="1h"))
+    async with manager:
+        async with asyncio.timeout(20):
+            while not manager.get_active_alerts() or any(one.last_evaluation is None for one in manager.rule_status()):
+                await asyncio.sleep(0.05)
+        assert [status.error for status in manager.rule_status() if status.error] == []
 
 
 class Elsewhere:

@@ -270,6 +270,38 @@ async def test_it_is_read_again_while_it_runs(rules: Path, clock: VirtualClock) 
         assert [alert.labels["severity"] for alert in manager.get_active_alerts()] == ["warning"]
 
 
+@pytest.mark.parametrize("interval", ["10s", "10m"])
+def test_an_alert_sees_what_its_group_has_recorded_at_this_very_time(tmp_path: Path, interval: str) -> None:
+    """What was recorded ten minutes ago does not count any more."""
+    path = tmp_path / "rules.yml"
+    path.write_text(GROUP % (interval, "", "", ALERT))
+    sim = Simulator()
+    sim.manager.load_rules(path)
+    sim.set("depth", 9)
+    sim.advance("40m")
+    assert set(sim.told()) == {"firing", "repeat"}
+
+
+def test_a_reload_does_not_undo_what_the_program_did(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yml"
+    path.write_text("groups: [{name: g, rules: [{alert: A, expr: up == 0}, {alert: B, expr: up == 0}]}]")
+    manager = AlertManager(MetricsRegistry())
+    manager.load_rules(path)
+    manager.disable_rule("A")
+    manager.remove_rule("B")
+    manager.add_rule(AlertRule("B", "", "warning", "depth", "> 3"))
+    path.write_text("groups: [{name: g, rules: [{alert: A, expr: up == 1}]}]")
+    manager.files.apply(manager.files.read())
+    assert {name: (rule.enabled, rule.expr is None) for name, rule in manager.rules.items()} == {
+        "A": (False, False),
+        "B": (True, True),
+    }
+    path.write_text("groups: [{name: g, rules: [{alert: A2, expr: up == 1}, {alert: B, expr: up == 1}]}]")
+    with pytest.raises(RuleError, match="a second rule of that name"):
+        manager.files.apply(manager.files.read())
+    assert list(manager.rules) == ["A", "B"]
+
+
 def test_two_rules_cannot_record_the_same_series(tmp_path: Path) -> None:
     path = tmp_path / "rules.yml"
     path.write_text(
@@ -293,9 +325,9 @@ def test_a_recording_whose_labels_keep_changing_is_refused() -> None:
     place = Place("f", "g", 0)
     recording = Recording(name="a:b", query=RuleQuery("up"), labels=NO_LABELS, interval=1.0, limit=10, place=place)
     for tick in range(2):
-        recorded.take(recording, [(LabelSet({"n": f"{tick}-{one}"}), 1.0) for one in range(10)], tick)
+        finished(recorded.take(recording, [(LabelSet({"n": f"{tick}-{one}"}), 1.0) for one in range(10)], tick))
     with pytest.raises(EvaluationError, match="more than 20 series within an hour: record fewer labels"):
-        recorded.take(recording, [(LabelSet({"n": "one more"}), 1.0)], 2)
+        finished(recorded.take(recording, [(LabelSet({"n": "one more"}), 1.0)], 2))
 
 
 def test_what_was_recorded_is_kept_for_an_hour_at_least_and_two_at_most() -> None:
@@ -304,7 +336,8 @@ def test_what_was_recorded_is_kept_for_an_hour_at_least_and_two_at_most() -> Non
         name="a:b", query=RuleQuery("up"), labels=NO_LABELS, interval=60.0, limit=0, place=Place("f", "g", 0)
     )
     for minute in range(300):
-        recorded.take(recording, [(LabelSet({"n": "1"}), float(minute)), (LabelSet({"n": "2"}), 0.0)], minute * 60_000)
+        vector = [(LabelSet({"n": "1"}), float(minute)), (LabelSet({"n": "2"}), 0.0)]
+        finished(recorded.take(recording, vector, minute * 60_000))
         one, other = (series.samples for series in finished(recorded.select((), 0, 0)))
         assert min(minute + 1, 60) <= len(one.times) <= 122
         assert one.times is other.times

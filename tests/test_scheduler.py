@@ -186,7 +186,7 @@ class Engine:
         self.bell: Final = Bell()
         self.registry: Final = MetricsRegistry(clock=clock)
         self.core: Final = Core(self.registry, new_id=lambda: "id", luck=lambda: 0.5, ring=self.bell.ring)
-        self.scheduler: Final = Scheduler(clock, self.core, self.bell, LocalQueries(self.registry))
+        self.scheduler: Final = Scheduler(clock, self.core, self.bell, *[LocalQueries(self.registry)] * 2)
         self.judged: Final[list[tuple[str, float]]] = []
 
     @property

@@ -99,6 +99,8 @@ async def _reload_when(asked: asyncio.Event, manager: AlertManager) -> None:
             await manager.reload_rules()
         except (ConfigurationError, InvalidFile, TimeoutError) as error:
             _logger.error("the rules stay as they were: %s", str(error) or "the files cannot be read in time")
+        except Exception:  # the top of a loop
+            _logger.exception("the rules stay as they were")
         else:
             _logger.info("the rules were read again: %d rules", len(manager.rules))
 

@@ -170,9 +170,15 @@ class AlertBook:
         changes: list[Change] = []
         remembered = self._remember(rule, view, sighting)
         for index, group in enumerate((*self._to_judge(view, sighting), *remembered), 1):
+            if index % AT_ONCE == 0:
+                yield changes
+                changes = []
             case = view.cases.get(group)
             reading = _reading(case, sighting, group, now)
             severity = rule.severity if group in remembered else sighting.breaching.get(group)
+            if rule.max_alerts is not None and group == OVERFLOW:  # a series' own labels: that alert stands for the rest
+                rest += severity is not None
+                continue
             if severity is not None and (case is None or case.incident.state is State.RESOLVED):
                 if room <= 0:
                     rest, worst = rest + 1, max(worst, severity, key=lambda one: one.rank)
@@ -183,9 +189,6 @@ class AlertBook:
                 view.groups.pop(group, None)
             else:
                 changes += self._step(rule, view, AlertKey(rule.name, sighting.collector, group), case, reading, now, wrong)
-            if index % AT_ONCE == 0:
-                yield changes
-                changes = []
         if rule.max_alerts is not None and (rest or OVERFLOW in view.cases) and sighting.failed is None:
             key = AlertKey(rule.name, sighting.collector, OVERFLOW)
             over = _overflow_rule(rule, worst)
@@ -197,6 +200,8 @@ class AlertBook:
     def _to_judge(view: _View, sighting: Sighting) -> list[Labels]:
         known = [group for group in view.cases if group is not OVERFLOW]
         new = [group for group in sighting.breaching if not (view.cases and group in view.cases)]
+        if OVERFLOW in sighting.breaching and OVERFLOW not in known:
+            new = list(dict.fromkeys([*new, Labels(OVERFLOW)]))
         missing = frozenset(sighting.missing)
         if missing:  # nothing is missing where nothing ever was
             seen = view.seen_at is not None

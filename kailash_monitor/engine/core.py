@@ -33,7 +33,7 @@ from kailash_monitor.engine.outbox import Outbox
 from kailash_monitor.engine.recorded import RecordedSeries
 from kailash_monitor.engine.restored import Restored
 from kailash_monitor.engine.rulebook import RuleBook
-from kailash_monitor.engine.sighting import Sighting, place_of, sighting_of
+from kailash_monitor.engine.sighting import Sighting, place_of, take_answer
 from kailash_monitor.engine.status import Untold
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.metrics.self_metrics import SELF
@@ -41,7 +41,6 @@ from kailash_monitor.model.durations import format_duration
 from kailash_monitor.model.labels import NO_LABELS, Labels
 from kailash_monitor.model.notice import NoticeKind
 from kailash_monitor.model.reason import KIND_OF
-from kailash_monitor.promql.samples import Vector
 from kailash_monitor.rules import AlertRule, Value
 from kailash_monitor.rules.recording import Recording
 from kailash_monitor.threads import guarded
@@ -89,9 +88,10 @@ class Core:
         self.recorded: Final = RecordedSeries()
         self.asks: Final[deque[AlertRule | Recording]] = deque()
         """What is to be asked for; the answer goes to `answer`: of a rule its own reading, or the values of its query; of a
-        recording the time at which its query was evaluated, in milliseconds since 1970, and the vector that it gave.
+        recording whether it was made: None, or why not.
         """
         self._recordings: dict[str, Recording] = {}
+        self._unmade: dict[str, str] = {}  # why recordings could not be made, as it was said
         self._clock = registry.clock
         self.dispatcher: Final = Dispatcher(self._clock, self.book, self.outbox, ring, self.journal)
         self._ring = ring
@@ -154,6 +154,7 @@ class Core:
                 if key not in new:
                     self.agenda.remove(key)
                     self.recorded.forget(old)
+                    self._unmade.pop(key, None)
             for key, one in new.items():
                 if self._recordings.get(key) != one:
                     place = one.place
@@ -208,9 +209,11 @@ class Core:
                 if self._asking.get(key) is rule:
                     del self._asking[key]
                 if isinstance(rule, Recording):
-                    self._keep(key, rule, answer)
+                    self._note_recording(key, rule, answer)
                     continue
-                yield from self._take_in(rule, [sighting_of(rule, self.book.groups(rule.name, place_of(rule)), answer)], now)
+                sighting = Sighting(place_of(rule), self.book.groups(rule.name, place_of(rule)))
+                yield from take_answer(sighting, rule, answer)
+                yield from self._take_in(rule, [sighting], now)
             yield
 
     def _hasten_written(self) -> None:
@@ -266,21 +269,17 @@ class Core:
         self._asking[name] = rule
         self.asks.append(rule)
 
-    def _keep(self, key: str, recording: Recording, answer: object) -> None:
-        """Keep what a recording gave; say what is wrong when it begins, and when it changes."""
-        if self._recordings.get(key) is not recording:
-            return  # taken away, or replaced, meanwhile
-        try:
-            if isinstance(answer, BaseException):
-                raise answer
-            given: tuple[int, Vector] = answer  # type: ignore[assignment]  # as `asks` has it
-            self.recorded.take(recording, given[1], given[0] - round(recording.query.offset * 1000))
-        except Exception as error:  # of whoever evaluates
-            text = one_line(str(error))
-            self.registry.self_metrics.failed.inc()
-            if self.recorded.trouble(recording) != text:
-                _logger.warning("recording %r cannot be made: %s", recording.name, text)
-            self.recorded.failed(recording, text)
+    def _note_recording(self, key: str, recording: Recording, answer: object) -> None:
+        """Say why a recording could not be made, when that begins and when it changes."""
+        if self._recordings.get(key) is not recording or not isinstance(answer, BaseException):
+            self._unmade.pop(key, None)
+            return
+        text = one_line(str(answer))
+        self.registry.self_metrics.failed.inc()
+        self.recorded.failed(recording, text)
+        if self._unmade.get(key) != text:
+            self._unmade[key] = text
+            _logger.warning("recording %r cannot be made: %s", recording.name, text)
 
     @property
     def recordings(self) -> Mapping[Recording, str | None]:

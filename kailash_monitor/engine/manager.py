@@ -149,7 +149,7 @@ class AlertManager:
         self._lock = self.core.lock
         self.local_queries: Final = LocalQueries(registry, self._sampler.troubled, self.core.recorded)
         self.queries: Final = self.local_queries if queries is None else queries
-        self._scheduler = Scheduler(self._clock, self.core, self._bell, self.queries)
+        self._scheduler = Scheduler(self._clock, self.core, self._bell, self.local_queries, self.queries)
         self._archivist = Archivist(self._clock, self.core, _store(store))
         courier = Courier(self._clock, self.core)
         self._postman = Postman(self._clock, self.core, self._archivist, courier)

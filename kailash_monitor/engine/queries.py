@@ -18,7 +18,7 @@ from kailash_monitor.promql.samples import Vector
 from kailash_monitor.promql.source import Pieces, Source
 from kailash_monitor.rules import AlertRule, RuleQuery, Value
 from kailash_monitor.rules.alert_words import group_of, words_of
-from kailash_monitor.rules.recording import SAME_LABELS
+from kailash_monitor.rules.recording import SAME_LABELS, Recording
 
 __all__ = ["BUDGET", "LocalQueries", "Queries", "driven", "values_of"]
 
@@ -47,7 +47,7 @@ class Queries(Protocol):
 
 
 class LocalQueries:
-    """Evaluates them over the program's own metrics, one at a time, in pieces between which others can run.
+    """Evaluates them over the program's own metrics, in pieces between which others can run.
 
     `troubled` gives the collectors whose sources give no numbers; `recorded` has the series that rules have made.
     """
@@ -65,10 +65,29 @@ class LocalQueries:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._turn = asyncio.Lock()
 
+    def turn(self) -> asyncio.Lock:
+        """Give what a rule holds while it is evaluated: others wait, in their order, and their time has not begun."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop, self._turn = loop, asyncio.Lock()
+        return self._turn
+
     async def vector(self, query: RuleQuery) -> Vector:
-        """Give what an expression is now."""
-        async with self._turn_of(asyncio.get_running_loop()):
-            return await driven(self.pieces(query), self._clock)
+        """Give what an expression is now; whoever asks for a rule has its turn."""
+        return await driven(self.pieces(query), self._clock)
+
+    async def record(self, recording: Recording) -> None:
+        """Have a recording made; the rules that have their turns after it see what it gave.
+
+        Raises what its evaluation raises; until it is made again, nothing that reads it can be evaluated strictly.
+        """
+        try:
+            time = self._registry.present - round(recording.query.offset * 1000)
+            vector = await self.vector(recording.query)
+            await driven(self._recorded.take(recording, vector, time), self._clock)
+        except Exception as error:
+            self._recorded.failed(recording, str(error))
+            raise
 
     def pieces(self, query: RuleQuery) -> Pieces[Vector]:
         """Give the work that evaluates an expression."""
@@ -87,11 +106,6 @@ class LocalQueries:
         live = LiveSource(snapshot, troubled={name: one.text for name, one in self._troubled().items()}, strict=strict)
         self._recorded.under(snapshot.wall_offset)
         return JoinedSource(live, self._recorded.strictly if strict else self._recorded), live.now
-
-    def _turn_of(self, loop: asyncio.AbstractEventLoop) -> asyncio.Lock:
-        if self._loop is not loop:
-            self._loop, self._turn = loop, asyncio.Lock()
-        return self._turn
 
 
 async def driven(pieces: Pieces[T], clock: Clock) -> T:

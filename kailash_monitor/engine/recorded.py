@@ -23,7 +23,7 @@ PIECE: Final = 500
 
 
 class _Kept(LoadedSeries):
-    """A recorded series, and the by of the rule that records it. Its samples are never changed, but rebyd."""
+    """A recorded series, and the key of the recording that it is of. Its samples are never changed, but replaced."""
 
     __slots__ = ("by",)
 
@@ -70,20 +70,25 @@ class RecordedSeries:
         """Take note that a recording cannot be made."""
         self._troubles[recording.key] = (recording.name, why)
 
-    def take(self, recording: Recording, vector: Vector, time: int) -> None:
+    def take(self, recording: Recording, vector: Vector, time: int) -> Pieces[None]:
         """Keep what a recording's query gave at `time`, in milliseconds since 1970; what it gives no more has ended.
 
         An EvaluationError, and nothing is kept, where it is past a limit, or gives what another rule records.
         """
-        present, by = dict(recording.series(vector)), recording.key
+        present, by = dict((yield from recording.series(vector))), recording.key
         self._check(recording, present, by)
+        yield
         longer: dict[int, Sequence[int]] = {}  # series that were read together share their list of times
-        for labels, value in present.items():
+        for index, (labels, value) in enumerate(present.items(), 1):
+            if not index % PIECE:
+                yield
             one = self._series.get(labels)
             if one is None or one.by != by:
                 one = self._series[labels] = _Kept(labels, by)
             one.samples = _grown(one.samples, time, value, longer)
-        for labels, one in tuple(self._series.items()):
+        for index, (labels, one) in enumerate(tuple(self._series.items()), 1):
+            if not index % (4 * PIECE):
+                yield
             if one.by == by and labels not in present:
                 self._end(one, time)
         self._troubles.pop(by, None)

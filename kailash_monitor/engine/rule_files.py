@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from kailash_monitor.engine.core import Core
-from kailash_monitor.errors import InvalidFile
+from kailash_monitor.errors import InvalidFile, RuleError
 from kailash_monitor.rules.loaded_rules import LoadedRules, loaded_rules
 from kailash_monitor.rules.rule_file import RuleFile, read_rule_file
 
@@ -93,16 +93,18 @@ class RuleFiles:
         """
         core, old = self._core, self.loaded
         with core.lock:
-            for name, rule in new.alerts.items():
-                if name not in old.alerts:
-                    core.rulebook.check(rule, core.registry.get_all_collectors())
-            for name in old.alerts.keys() - new.alerts.keys():
+            present = core.rulebook.rules
+            ours = {name for name in old.alerts if name in present and present[name].place is not None}
+            changed = {name: rule for name, rule in new.alerts.items() if rule != old.alerts.get(name) or name not in ours}
+            for name, rule in changed.items():
+                if name in present and name not in ours:
+                    where, expected = f"rule {name!r}", "give it another name"
+                    raise RuleError(where, field="name", seen="a second rule of that name", expected=expected)
+                core.rulebook.check(rule, core.registry.get_all_collectors())
+            for name in ours - new.alerts.keys():
                 core.remove_rule(name)
-            for name, rule in new.alerts.items():
-                if name not in old.alerts:
-                    core.add_rule(rule)
-                elif rule != old.alerts[name]:
-                    core.replace_rule(rule)
+            for name, rule in changed.items():
+                core.replace_rule(rule.enabled_as(present[name].enabled) if name in ours else rule)
             if self._record:
                 core.record(new.recordings)
             elif new.recordings.keys() - old.recordings.keys():

@@ -3,12 +3,13 @@
 import asyncio
 import inspect
 import logging
+from contextlib import nullcontext
 from typing import Final
 
 from kailash_monitor.clock import Clock
 from kailash_monitor.engine.core import Core
 from kailash_monitor.engine.daemon import DaemonCalls
-from kailash_monitor.engine.queries import Queries, values_of
+from kailash_monitor.engine.queries import LocalQueries, Queries, values_of
 from kailash_monitor.engine.task_group import TaskGroup, cancellation_is_ours
 from kailash_monitor.engine.wakeup import Bell
 from kailash_monitor.rules import AlertRule
@@ -37,10 +38,11 @@ class Scheduler:
     `run` belongs to one loop at a time. Mutable, by that loop: when it last came round.
     """
 
-    def __init__(self, clock: Clock, core: Core, bell: Bell, queries: Queries) -> None:
+    def __init__(self, clock: Clock, core: Core, bell: Bell, local: LocalQueries, queries: Queries) -> None:
         self._clock = clock
         self._core = core
         self._bell = bell
+        self._local = local
         self._queries = queries
         self._loop: asyncio.AbstractEventLoop | None = None
         self._came_round: float | None = None
@@ -95,22 +97,24 @@ class Scheduler:
         """Ask a rule's own reading within its time; what it raises, and that it is late, is an answer too."""
         answer: object
         seconds = QUERY_SECONDS if isinstance(rule, Recording) else rule.timeout
-        deadline = asyncio.timeout(seconds)
-        try:
-            async with deadline:
-                with cancellation_is_ours():
-                    answer = await self._answer(rule, threads)
-        except Exception as error:  # the user's code
-            answer = error
-            if deadline.expired():  # else the TimeoutError is its own
-                self._core.registry.self_metrics.readings_late.inc()
-                answer = TimeoutError(f"no answer within {seconds:g} s")
-        self._core.answer(rule, answer)
+        asks = not isinstance(rule, Recording) and (rule.expr is None or self._queries is not self._local)
+        async with nullcontext() if asks else self._local.turn():
+            deadline = asyncio.timeout(seconds)
+            try:
+                async with deadline:
+                    with cancellation_is_ours():
+                        answer = await self._answer(rule, threads)
+            except Exception as error:  # the user's code
+                answer = error
+                if deadline.expired():  # else the TimeoutError is its own
+                    self._core.registry.self_metrics.readings_late.inc()
+                    answer = TimeoutError(f"no answer within {seconds:g} s")
+            self._core.answer(rule, answer)
 
     async def _answer(self, rule: AlertRule | Recording, threads: DaemonCalls) -> object:
         if isinstance(rule, Recording):
-            time = self._core.registry.present
-            return time, await self._queries.vector(rule.query)
+            await self._local.record(rule)
+            return None
         if rule.expr is not None:
             return await values_of(rule, self._queries, self._clock)
         assert rule.reading is not None

@@ -1,6 +1,7 @@
 """Sightings: what one rule saw in one collector."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
+from itertools import islice
 from typing import Final
 
 from kailash_monitor.model.labels import NO_LABELS, Labels
@@ -8,10 +9,13 @@ from kailash_monitor.model.severity import AlertSeverity
 from kailash_monitor.model.views import MetricView
 from kailash_monitor.rules import AlertRule, Empty, Failed, Missing, NoData, Reading, Value, breached, readings_of
 
-__all__ = ["Sighting", "place_of", "sighting_of"]
+__all__ = ["Sighting", "place_of", "take_answer"]
 
 ASKED: Final = "reading"
 """What stands for the collector of alerts whose rule reads an answer of the user's own."""
+
+PIECE: Final = 1000
+"""Groups that are looked at without a pause: about a millisecond's work."""
 
 QUERIED: Final = "promql"
 """What stands for the collector of alerts whose rule has an expression."""
@@ -106,16 +110,21 @@ class Sighting:
         return self.readings.get(group) or self.failed or self.absent
 
 
-def sighting_of(rule: AlertRule, known: Container[Labels], answer: object) -> Sighting:
-    """Give what a rule saw that reads an answer of the user's own; an exception is an error."""
-    sighting = Sighting(place_of(rule), known)
+def take_answer(sighting: Sighting, rule: AlertRule, answer: object) -> Iterator[None]:
+    """Have a sighting take what was answered for a rule that asks, some groups at a time; an exception is an error."""
     if rule.expr is not None:
         sighting.absent = Empty()  # what the expression leaves out is well
     try:
         if isinstance(answer, BaseException):
             raise answer
         sighting.has_data = rule.expr is not None
-        sighting.take(rule, readings_of(rule, answer))
+        readings = readings_of(rule, answer)
+        if len(readings) <= PIECE:
+            sighting.take(rule, readings)
+            return
+        groups = iter(readings.items())
+        while some := dict(islice(groups, PIECE)):
+            sighting.take(rule, some)
+            yield
     except Exception as error:  # the user's code
         sighting.fail(error)
-    return sighting

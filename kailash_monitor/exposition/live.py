@@ -5,9 +5,10 @@ which the history knows (`model.window`), so that an increase is exact from the 
 """
 
 import math
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final, Generic, NamedTuple, TypeVar, cast
+from typing import ClassVar, Final, Generic, NamedTuple, TypeVar, cast
 
 from kailash_monitor.errors import NoAnswer
 from kailash_monitor.exposition.names import ExportedName, exported_name
@@ -31,8 +32,8 @@ __all__ = ["LiveSource"]
 PIECE: Final = 300
 """Series that are made without a pause: about a millisecond's work."""
 
-MOST_SAMPLES: Final = 1000
-"""Samples that stand for a stretch of time where a function needs them: more would tell little more."""
+MOST_SAMPLES: Final = 240
+"""Samples that stand for a stretch of time where a function needs them: more take longer than a callback may."""
 
 V = TypeVar("V", bound=SeriesView)
 
@@ -64,6 +65,9 @@ class _Live(ABC, Generic[V]):
 
     __slots__ = ("_born", "divisor", "frame", "labels", "view")
 
+    _every: ClassVar[int] = 1
+    """Of so many times of the grid it is read at one, where reading takes long."""
+
     def __init__(self, labels: LabelSet, view: V, divisor: float, frame: _Frame) -> None:
         self.labels = labels
         self.view = view
@@ -90,7 +94,7 @@ class _Live(ABC, Generic[V]):
     @property
     def samples(self) -> Samples:
         """What it read at the times of the frame's grid."""
-        times = self.frame.grid
+        times = self.frame.grid if self._every == 1 else self.frame.grid[:: -self._every][::-1]
         if times and times[0] < self._born:
             times = [time for time in times if time >= self._born]
         read = [(time, value) for time in times if (value := self.value_at(time)) is not None]
@@ -137,7 +141,7 @@ class _Rising(_Live[V]):
                 return None
 
     def _increase(self, start: int, end: int) -> float | None:
-        if end < self._born:
+        if end < self._born or start >= self.frame.now:
             return None
         rose = self.since(self.frame.seconds_since(start))
         if end < self.frame.now:
@@ -205,6 +209,8 @@ class _Bucket(_Rising[DistributionView]):
 
     __slots__ = ("_index", "_last", "_limit", "_windows")
 
+    _every = 4
+
     def __init__(
         self, labels: LabelSet, view: DistributionView, frame: _Frame, index: int, bound: float, windows: _Windows
     ) -> None:
@@ -232,6 +238,15 @@ class _Gauge(_Live[GaugeView]):
     def _window(self, seconds: float) -> GaugeWindow:
         return cast("GaugeWindow", self.view.window(seconds, self.frame.at))
 
+    def _extreme(self, function: str, start: int, end: int) -> float | None:
+        """Give the extreme of a stretch that has ended where it is none of what came after; None where that is not known."""
+        beyond, read = _EXTREMES.get(function), _OF_GAUGE[function]
+        if beyond is None:
+            return None
+        whole = read(self._window(self.frame.seconds_since(start)))
+        since = read(self._window(self.frame.seconds_since(end)))
+        return whole / self.divisor if whole is not None and since is not None and beyond(whole, since) else None
+
     def exact(self, function: str) -> Exact | None:
         read = _OF_GAUGE.get(function)
         if read is None:
@@ -239,12 +254,18 @@ class _Gauge(_Live[GaugeView]):
 
         def exact(start: int, end: int) -> float | None:
             if end < self.frame.now:
-                return self._sampled(function)(start, end)
+                extreme = self._extreme(function, start, end)
+                return self._sampled(function)(start, end) if extreme is None else extreme
             value = read(self._window(self.frame.seconds_since(start)))
             return None if value is None else value / self.divisor
 
         return exact
 
+
+_EXTREMES: Final[Mapping[str, Callable[[float, float], bool]]] = {
+    "max_over_time": operator.gt,
+    "min_over_time": operator.lt,
+}
 
 _OF_GAUGE: Final[Mapping[str, Callable[[GaugeWindow], float | None]]] = {
     "avg_over_time": lambda window: window.average,

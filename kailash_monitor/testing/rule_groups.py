@@ -97,7 +97,7 @@ class _Recording:
 
     def evaluate(self, time: int, seen: int, limit: int) -> Vector:
         """Give the series that it records: what its expression is at `seen`, by another name."""
-        return self._recording.series(self._around.vector(self._recording.query, seen))
+        return finished(self._recording.series(self._around.vector(self._recording.query, seen)))
 
 
 class _Alerting:

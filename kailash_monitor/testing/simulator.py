@@ -250,7 +250,7 @@ class Simulator:
 
     def _answer(self, rule: AlertRule | Recording) -> object:
         if isinstance(rule, Recording):
-            return self.registry.present, finished(self.manager.local_queries.pieces(rule.query))
+            return _at_once(self.manager.local_queries.record(rule))
         if rule.expr is not None:
             return _at_once(values_of(rule, _InOneGo(self.manager.local_queries), self.clock))
         assert rule.reading is not None
