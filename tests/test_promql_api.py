@@ -22,10 +22,11 @@ from kailash_monitor.engine.queries import LocalQueries
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.promql.annotations import Annotations
 from kailash_monitor.promql.functions import ValueType
+from kailash_monitor.promql.joined import JoinedSource
 from kailash_monitor.promql.labelset import LabelSet
 from kailash_monitor.promql.loaded import LoadedSource
 from kailash_monitor.promql.query import Result
-from kailash_monitor.promql.source import Pieces, Series
+from kailash_monitor.promql.source import Pieces, Series, Source
 from kailash_monitor.promql.tree import LabelMatcher, Number
 from kailash_monitor.testing import VirtualClock
 from kailash_monitor.web import Listen, Request, Site, aiohttp_app, asgi_app, serve
@@ -52,12 +53,24 @@ SERIES: Final = [
 ]
 
 
-class Stored(AlertManager):
-    """A manager that can be asked about series from elsewhere, and not about its own."""
+class StoredQueries(LocalQueries):
+    """Knows series from elsewhere as well."""
 
     def __init__(self, registry: MetricsRegistry, *sources: Any) -> None:
         super().__init__(registry)
-        self.local_queries = LocalQueries(registry, others=sources)  # type: ignore[misc]
+        self._sources = sources
+
+    def source(self, *, strict: bool) -> tuple[Source, int]:
+        source, now = super().source(strict=strict)
+        return JoinedSource(source, *self._sources), now
+
+
+class Stored(AlertManager):
+    """A manager that can be asked about series from elsewhere, beside its own."""
+
+    def __init__(self, registry: MetricsRegistry, *sources: Any) -> None:
+        super().__init__(registry)
+        self.local_queries = StoredQueries(registry, *sources)  # type: ignore[misc]
 
 
 def loaded() -> LoadedSource:
