@@ -316,25 +316,6 @@ async def test_many_expressions_hold_nobody_up(clock: VirtualClock) -> None:
         assert all(status.evaluations in (2, 3) and not status.late for status in manager.rule_status())
 
 
-@pytest.mark.real_time
-async def test_the_time_of_a_rule_begins_with_its_turn() -> None:
-    """Rules wait for those before them; that alone makes none of them late."""
-    registry = MetricsRegistry()
-    gauge = registry.collector("app", max_series=3000).gauge("depth", labels=("queue",))
-    for queue in range(2000):
-        gauge.set(float(queue), str(queue))
-    manager = AlertManager(registry)
-    heavy = " + on (queue) ".join(["kailash_app_depth"] * 6)
-    for number in range(12):
-        manager.add_rule(rule(f"count({heavy}) < {number}", name=f"r{number}", timeout="500ms", evaluation_interval="1h"))
-    manager.add_rule(rule("vector(1)", name="light", timeout="100ms", evaluation_interval="1h"))
-    async with manager:
-        async with asyncio.timeout(20):
-            while not manager.get_active_alerts() or any(one.last_evaluation is None for one in manager.rule_status()):
-                await asyncio.sleep(0.05)
-        assert [status.error for status in manager.rule_status() if status.error] == []
-
-
 class Elsewhere:
     """Somebody else who evaluates expressions."""
 

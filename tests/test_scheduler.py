@@ -23,7 +23,8 @@ from kailash_monitor.engine.queries import LocalQueries
 from kailash_monitor.engine.scheduler import Scheduler
 from kailash_monitor.engine.wakeup import Bell
 from kailash_monitor.metrics import MetricsCollector, MetricsRegistry
-from kailash_monitor.rules import AlertRule
+from kailash_monitor.promql.samples import Vector
+from kailash_monitor.rules import AlertRule, RuleQuery
 from kailash_monitor.testing import ManualClock, VirtualClock
 
 # -- grids -------------------------------------------------------------------------------------------------------------
@@ -181,12 +182,12 @@ def test_what_is_out_of_date_does_not_pile_up(act: str) -> None:
 class Engine:
     """A core under its scheduler, and a record of what its rules read when."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, queries: type[LocalQueries] = LocalQueries) -> None:
         self.clock: Final = clock
         self.bell: Final = Bell()
         self.registry: Final = MetricsRegistry(clock=clock)
         self.core: Final = Core(self.registry, new_id=lambda: "id", luck=lambda: 0.5, ring=self.bell.ring)
-        self.scheduler: Final = Scheduler(clock, self.core, self.bell, *[LocalQueries(self.registry)] * 2)
+        self.scheduler: Final = Scheduler(clock, self.core, self.bell, *[queries(self.registry)] * 2)
         self.judged: Final[list[tuple[str, float]]] = []
 
     @property
@@ -232,6 +233,25 @@ class Engine:
 @pytest.fixture
 async def engine(clock: VirtualClock) -> Engine:
     return Engine(clock)
+
+
+class SlowQueries(LocalQueries):
+    """Takes most of the time that a rule has."""
+
+    async def vector(self, query: RuleQuery) -> Vector:
+        await asyncio.sleep(0.4)
+        return []
+
+
+async def test_the_time_of_a_rule_begins_with_its_turn(clock: VirtualClock) -> None:
+    """Expressions wait for those before them; that alone makes none of them late."""
+    engine = Engine(clock, SlowQueries)
+    for number in range(20):
+        engine.core.add_rule(AlertRule(f"r{number}", "", "warning", expr="up", timeout="500ms"))
+    async with engine.running():
+        await asyncio.sleep(9)
+        assert [engine.error_of(f"r{number}") for number in range(20)] == [None] * 20
+        assert engine.core.rulebook.all_judged
 
 
 async def test_each_rule_is_judged_at_once_and_then_at_its_own_times(engine: Engine) -> None:
