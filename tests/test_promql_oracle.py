@@ -635,7 +635,7 @@ def _judging(series: Iterable[Given]) -> Iterator[Judge]:
 
 
 @needs_rules
-@pytest.mark.long
+@pytest.mark.untraced
 @pytest.mark.parametrize("path", RULE_FILES, ids=lambda path: path.stem)
 def test_every_part_of_every_rule_has_the_value_that_prometheus_gives_it(judge_of_rules: Judge, path: Path) -> None:
     parts = {to_text(part): part for tree in rules(path) for part in _evaluable(tree)}
@@ -645,7 +645,7 @@ def test_every_part_of_every_rule_has_the_value_that_prometheus_gives_it(judge_o
 
 
 @needs_rules
-@pytest.mark.long
+@pytest.mark.untraced
 def test_most_rules_have_something_to_tell(judge_of_rules: Judge) -> None:
     """Were the series nothing that the rules ask for, agreement would mean nothing."""
     every = [tree for path in RULE_FILES for tree in rules(path)]

@@ -21,7 +21,6 @@ from kailash_monitor.testing.rule_test_file import read_rule_test_file
 from kailash_monitor.testing.rule_tests import RuleTestReport, run_rule_tests
 
 import test_promql_oracle as series  # isort: skip
-from effort import QUICK  # isort: skip
 
 missing = pytest.mark.skipif(
     not shutil.which("promtool"), reason="promtool, from the Debian package prometheus, is not installed"
@@ -555,7 +554,7 @@ MOMENTS: Final = tuple(EVALUATED * number for number in (3, 5, 8, 11, 15, 20, 26
 HOSTS: Final = 2
 """Series of each kind: promtool takes 10,000 samples in a query, no more."""
 
-FILES: Final = series.RULE_FILES[:: 8 if QUICK else 1]
+FILES: Final = series.RULE_FILES
 
 FAILS: Final = "PostgresqlConfigurationChanged"
 """Compares a metric's settings by name with those of five minutes before, and matches each with several."""
@@ -681,6 +680,7 @@ def to_eleven_digits(lines: Sequence[str]) -> list[str]:
 @missing
 @pytest.mark.external
 @pytest.mark.real_time
+@pytest.mark.untraced
 @series.needs_rules
 @pytest.mark.parametrize("what", [f"{path.stem}{how}" for path in FILES for how in ("", " lasting")])
 def test_alerts_of_the_shared_rules_are_those_of_promtool_word_for_word(
