@@ -3,11 +3,12 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
-from kailash_monitor.errors import ConfigurationError, MissingExtra
+from kailash_monitor.errors import ConfigurationError, InvalidFile, MissingExtra
 
-__all__ = ["Node", "Scalar", "parse_yaml"]
+__all__ = ["Node", "Scalar", "parse_yaml", "text_of"]
 
 MAX_NODES: Final = 100_000
 """A rule file of thousands of rules has fewer; aliases of aliases ("a billion laughs") have more."""
@@ -16,6 +17,15 @@ MAX_DEPTH: Final = 100
 """How deep lists and mappings may stand in each other; people's files have five levels."""
 
 Scalar = str | int | float | bool | None
+
+
+def text_of(path: Path) -> str:
+    """Give the text of a file. An InvalidFile says why it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise InvalidFile([f"{path}: cannot be read: {reason}"]) from None
 
 
 @dataclass(frozen=True, slots=True)

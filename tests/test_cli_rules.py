@@ -69,7 +69,7 @@ def test_what_is_wrong_is_told_with_its_line_and_the_other_files_are_checked(fol
         "bad.yml:3: groups[0].rule: unknown field; did you mean 'rules'?",
         "bad.yml:5:26: groups[0].rules[0].expr: parse error: unclosed left parenthesis",
         "  FAILED:",
-        "nowhere.yml: No such file or directory",
+        "nowhere.yml: cannot be read: No such file or directory",
     ]
 
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kailash_monitor.engine.exported import exported_metrics
 from kailash_monitor.errors import InvalidFile, RuleError
 from kailash_monitor.exposition import render_prometheus
-from kailash_monitor.exposition.names import exported_name
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.model.metric import Metadata, MetricType
 from kailash_monitor.promql import parse
@@ -46,19 +46,7 @@ with_promtool = pytest.mark.skipif(
 
 def known(registry: MetricsRegistry) -> list[ExportedMetric]:
     """Give what pages of a registry say of its metrics."""
-    snapshot = registry.snapshot()
-    return [
-        ExportedMetric(
-            collector=collector.name,
-            metadata=metric.metadata,
-            name=exported.name,
-            divisor=exported.divisor,
-            bounds=metric.bounds,
-        )
-        for collector in snapshot.collectors
-        for metric in collector.metrics
-        for exported in [exported_name(snapshot.namespace, collector.name, metric.metadata)]
-    ]
+    return exported_metrics(registry.snapshot())
 
 
 def some_metrics(namespace: str = "") -> MetricsRegistry:

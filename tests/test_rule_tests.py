@@ -463,7 +463,7 @@ def test_a_rule_file_that_cannot_be_read_is_a_failure(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_a_failure(tmp_path: Path) -> None:
-    assert run_rule_tests(tmp_path / "t.yml").failures == (f"{tmp_path}/t.yml: No such file or directory",)
+    assert run_rule_tests(tmp_path / "t.yml").failures == (f"{tmp_path}/t.yml: cannot be read: No such file or directory",)
 
 
 def test_a_pattern_may_name_no_file_and_each_file_counts_once(tmp_path: Path) -> None:

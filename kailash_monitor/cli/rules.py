@@ -15,6 +15,7 @@ from kailash_monitor.errors import InvalidFile
 from kailash_monitor.rules.export import PER_PROGRAM
 from kailash_monitor.rules.rule_file import Rule, duplicates, read_rule_file
 from kailash_monitor.testing.rule_tests import run_rule_tests
+from kailash_monitor.yaml_source import text_of
 
 __all__ = ["rules"]
 
@@ -39,7 +40,7 @@ def rules_check(paths: tuple[Path, ...], lint: str, lint_fatal: bool) -> None:
     for path in paths:
         click.echo(f"Checking {path}")
         try:
-            file = read_rule_file(_text_of(path), str(path))
+            file = read_rule_file(text_of(path), str(path))
         except InvalidFile as error:
             wrong = True
             _say_failed(error.problems)
@@ -100,15 +101,6 @@ def _exported(monitor: Monitor, per: tuple[str, ...]) -> str:
     except InvalidFile as error:
         click.echo("\n".join(error.problems), err=True)
         sys.exit(CANNOT)
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InvalidFile([f"{path}: {error.strerror}"]) from None
-    except UnicodeDecodeError as error:
-        raise InvalidFile([f"{path}: not UTF-8: {error.reason}"]) from None
 
 
 def _say_failed(problems: Iterable[str]) -> None:

@@ -27,7 +27,7 @@ from kailash_monitor.config.schema import (
     rule_settings,
 )
 from kailash_monitor.errors import ChannelError, ConfigurationError, InvalidFile
-from kailash_monitor.yaml_source import Node, parse_yaml
+from kailash_monitor.yaml_source import Node, parse_yaml, text_of
 
 __all__ = ["Contents", "Problems", "load_contents"]
 
@@ -133,11 +133,7 @@ def load_contents(path: Path, environment: Mapping[str, str] | None = None) -> C
 def _text(path: Path) -> str:
     if path.exists() and not path.is_file():  # a pipe that nobody writes to would be waited for, for ever
         raise InvalidFile([f"{path}: cannot be read: it is not a file"])
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise InvalidFile([f"{path}: cannot be read: {reason}"]) from None
+    return text_of(path)
 
 
 def _settings(document: dict[str, Any], problems: Problems) -> Settings:  # Any: whatever YAML can say

@@ -10,6 +10,7 @@ from kailash_monitor.engine.core import Core
 from kailash_monitor.errors import InvalidFile, RuleError
 from kailash_monitor.rules.loaded_rules import LoadedRules, loaded_rules
 from kailash_monitor.rules.rule_file import RuleFile, read_rule_file
+from kailash_monitor.yaml_source import text_of
 
 __all__ = ["RuleFiles", "read_rule_files"]
 
@@ -30,11 +31,9 @@ def read_rule_files(patterns: Mapping[str, float]) -> LoadedRules:
             if path in files:
                 continue
             try:
-                files[path] = read_rule_file(Path(path).read_text(encoding="utf-8"), path)
+                files[path] = read_rule_file(text_of(Path(path)), path)
             except InvalidFile as error:
                 problems += error.problems
-            except (OSError, UnicodeDecodeError) as error:
-                problems.append(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}")
     if problems:
         raise InvalidFile(problems)
     return loaded_rules(files, intervals)

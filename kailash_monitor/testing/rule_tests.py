@@ -24,6 +24,7 @@ from kailash_monitor.rules.rule_file import RuleFile, RuleGroup, read_rule_file
 from kailash_monitor.testing.rule_groups import RunningGroup, Surroundings
 from kailash_monitor.testing.rule_storage import RuleStorage
 from kailash_monitor.testing.rule_test_file import AlertTest, ExpressionTest, RuleTest, RuleTestFile, read_rule_test_file
+from kailash_monitor.yaml_source import text_of
 
 __all__ = ["RuleTestReport", "run_rule_tests"]
 
@@ -51,21 +52,12 @@ def run_rule_tests(path: Path) -> RuleTestReport:
     """
     warnings: list[str] = []
     try:
-        file = read_rule_test_file(_text_of(path), str(path))
+        file = read_rule_test_file(text_of(path), str(path))
         groups = _groups(file, path.parent, warnings)
         failures = [failure for test in file.tests for failure in _Run(test, file, groups).failures()]
     except InvalidFile as error:
         failures = error.problems
     return RuleTestReport(tuple(failures), tuple(warnings))
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InvalidFile([f"{path}: {error.strerror}"]) from None
-    except UnicodeDecodeError as error:
-        raise InvalidFile([f"{path}: not UTF-8: {error.reason}"]) from None
 
 
 Judged: TypeAlias = tuple[RuleGroup, Sequence[AlertRule | Recording]]
@@ -81,7 +73,7 @@ def _groups(file: RuleTestFile, folder: Path, warnings: list[str]) -> list[Judge
         if not found:
             warnings.append(f"no file match pattern {folder / pattern}")
     interval = file.evaluation_interval / 1000
-    files = {path: _often(read_rule_file(_text_of(Path(path)), path), interval) for path in paths}
+    files = {path: _often(read_rule_file(text_of(Path(path)), path), interval) for path in paths}
     loaded = loaded_rules(files, dict.fromkeys(files, interval))
     judged: dict[Place | None, AlertRule | Recording] = {rule.place: rule for rule in loaded.alerts.values()}
     judged.update((recording.place, recording) for recording in loaded.recordings.values())
