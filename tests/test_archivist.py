@@ -962,7 +962,7 @@ def test_a_manager_whose_loop_was_dropped_and_that_nobody_has_any_more_lets_anot
     gc.collect()
     second = AlertManager(MetricsRegistry(), store=sys.argv[1])
     async def other():
-        for _ in range(100):  # the store's thread has to close it first
+        for _ in range(1000):  # the store's thread has to close it first
             try:
                 await second.start()
                 break
