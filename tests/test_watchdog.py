@@ -57,11 +57,12 @@ async def hold_up(seconds: float) -> None:
     time.sleep(seconds)  # noqa: ASYNC251  # what nobody should do
 
 
-async def hold_up_until(true: Callable[[], object], seconds: float = 8.0) -> None:
-    """Hold the loop up until it is so, though nothing may be so on the loop: as long as a loaded machine needs."""
-    end = time.monotonic() + seconds
-    while not true() and time.monotonic() < end:
-        time.sleep(0.05)  # noqa: ASYNC251  # as above
+async def hold_up_until(true: Callable[[], object], *, least: float = 1.0, most: float = 8.0) -> None:
+    """Hold the loop up for `least` seconds, and on until it is so: as long as a loaded machine needs, `most` at most."""
+    begun = time.monotonic()
+    time.sleep(least)  # noqa: ASYNC251  # as above
+    while not true() and time.monotonic() < begun + most:
+        time.sleep(0.05)  # noqa: ASYNC251
 
 
 def manager_of(*channels: NotificationChannel | Callable[..., object], **arguments: Any) -> AlertManager:
