@@ -14,7 +14,7 @@ a program that forgets to stop ends all the same, without waiting for messages t
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures.thread import ThreadPoolExecutor
 from functools import partial
@@ -26,14 +26,18 @@ from kailash_monitor.alerting.inhibition import Inhibition
 from kailash_monitor.alerting.route import Route
 from kailash_monitor.channels import NotificationChannel
 from kailash_monitor.channels.function import Sends
+from kailash_monitor.delivery.outcome import Outcome
 from kailash_monitor.engine import AlertManager as AsyncAlertManager
 from kailash_monitor.engine import Delivery, Health, RuleStatus, Untold
+from kailash_monitor.engine.attempt import seconds_of
 from kailash_monitor.engine.daemon import DaemonExecutor
 from kailash_monitor.engine.explanation import Explanation
 from kailash_monitor.engine.heartbeat import Beat
 from kailash_monitor.engine.people import LONGEST, OpenSilence
 from kailash_monitor.engine.queries import LocalQueries, Queries
 from kailash_monitor.engine.status import ChannelStatus, DeadLetter, SilenceStatus, Waiting
+from kailash_monitor.engine.trial import GRACE, HELD_UP, NOT_RUNNING
+from kailash_monitor.engine.views import AlertView
 from kailash_monitor.engine.wakeup import call_on
 from kailash_monitor.instrument.source import Source
 from kailash_monitor.metrics import MetricsRegistry
@@ -247,6 +251,22 @@ class AlertManager:
         """Have the rule called `name` judged no more."""
         self._manager.disable_rule(name)
 
+    def evaluate_rule(self, name: str) -> bool:
+        """Have the rule called `name` judged at once; whether there is one that is enabled."""
+        return self._manager.evaluate_rule(name)
+
+    def try_channel(self, name: str) -> Outcome | None:
+        """Send a test through the channel called `name` now; give what became of it, None where there is none.
+
+        Returns once that is known, which takes as long as any message may.
+        """
+        channel, thread = self.channels_by_name().get(name), self._thread
+        if channel is None:
+            return None
+        if thread is None or not thread.works:
+            return NOT_RUNNING
+        return thread.have_tried(name, seconds_of(channel) + GRACE)
+
     def add_notification_channel(
         self,
         channel: NotificationChannel | Sends,
@@ -288,6 +308,10 @@ class AlertManager:
     def get_all_alerts(self) -> list[Alert]:
         """Give all alerts."""
         return self._manager.get_all_alerts()
+
+    def alert_slices(self) -> Iterator[list[AlertView]]:
+        """Give all alerts as views, some at a time."""
+        return self._manager.alert_slices()
 
     def silence_alert(self, alert_id: str, duration: Duration | None = None, *, author: str = "", reason: str = "") -> str:
         """Tell nobody that this alert fires, for `duration` or until its incident is over; give the silence's id."""
@@ -347,6 +371,10 @@ class AlertManager:
     def outbox(self) -> list[Waiting]:
         """Give what waits to be told, or is being told."""
         return self._manager.outbox()
+
+    def outbox_slices(self) -> Iterator[list[Waiting]]:
+        """Give what waits to be told, some at a time."""
+        return self._manager.outbox_slices()
 
     def dead_letters(self) -> list[DeadLetter]:
         """Give the messages that could not be delivered for good, oldest first."""
@@ -418,6 +446,16 @@ class _LoopThread:
         """Have the manager stop, and the thread end."""
         self._ending, self._drain = True, drain
         call_on(self._loop, self._ended.set)
+
+    def have_tried(self, channel: str, seconds: float) -> Outcome | None:
+        """Have a channel tried on the loop, where its connections are, and give what became of it."""
+        trying = asyncio.run_coroutine_threadsafe(self._manager.try_channel(channel), self._loop)
+        try:
+            return trying.result(seconds)
+        except TimeoutError:
+            return HELD_UP
+        finally:
+            trying.cancel()
 
     def join(self, seconds: float) -> None:
         """Wait until it has ended, for `seconds` at most; what has not by then is left behind."""

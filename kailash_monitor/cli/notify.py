@@ -4,7 +4,6 @@ import asyncio
 import socket
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -19,9 +18,7 @@ from kailash_monitor.clock import SYSTEM_CLOCK
 from kailash_monitor.delivery.outcome import Delivered, Outcome
 from kailash_monitor.engine.attempt import attempt
 from kailash_monitor.engine.daemon import DaemonCalls
-from kailash_monitor.model.alert import Alert, AlertStatus
-from kailash_monitor.model.notice import Notice, NoticeKind
-from kailash_monitor.model.severity import AlertSeverity
+from kailash_monitor.engine.trial import notice_of_test
 
 __all__ = ["notify"]
 
@@ -60,21 +57,7 @@ def _chosen(channels: Mapping[str, NotificationChannel], name: str | None) -> Ma
 async def _try(channels: Mapping[str, NotificationChannel]) -> dict[str, Outcome]:
     """Send to all at once, and give what became of each."""
     threads, now = DaemonCalls(len(channels)), SYSTEM_CLOCK.wall()
-    tries = (attempt(channel, _test(name, now), threads) for name, channel in channels.items())
+    sender = f"`kailash-monitor notify test` on {socket.gethostname()}"
+    notices = {name: notice_of_test(name, sender, notice_id=uuid.uuid4().hex, now=now) for name in channels}
+    tries = (attempt(channel, notices[name], threads) for name, channel in channels.items())
     return dict(zip(channels, await asyncio.gather(*tries), strict=True))
-
-
-def _test(channel: str, now: float) -> Notice:
-    """Give a notice that nobody can take for trouble, and that says who sent it from where."""
-    at = datetime.fromtimestamp(now, UTC)
-    alert = Alert(
-        "kailash_monitor_test",
-        "kailash_monitor_test",
-        AlertSeverity.INFO,
-        f"Test of the channel {channel}",
-        f"Sent by `kailash-monitor notify test` on {socket.gethostname()}. Nothing is wrong.",
-        status=AlertStatus.FIRING,
-        created_at=at,
-        fired_at=at,
-    )
-    return Notice(uuid.uuid4().hex, NoticeKind.TEST, alert, sent_at=now)

@@ -10,13 +10,19 @@ from kailash_monitor.engine.daemon import DaemonCalls
 from kailash_monitor.engine.task_group import cancellation_is_ours
 from kailash_monitor.model.notice import Notice
 
-__all__ = ["attempt", "attempt_now"]
+__all__ = ["attempt", "attempt_now", "seconds_of"]
 
 ATTEMPT_SECONDS: Final = 10.0
 """Long enough for a slow mail server, short enough that a dead one is noticed."""
 
 ATTEMPTS_OF_A_RAISING_CHANNEL: Final = 3
 """An exception is more likely a defect than an outage: it is not tried for a day."""
+
+
+def seconds_of(channel: NotificationChannel) -> float:
+    """Give how long an attempt may take."""
+    seconds: float = getattr(channel, "attempt_seconds", ATTEMPT_SECONDS)
+    return seconds
 
 
 async def attempt(
@@ -26,7 +32,7 @@ async def attempt(
 
     A channel that is no coroutine runs in `threads`. Never raises but for cancellation.
     """
-    limit: float = getattr(channel, "attempt_seconds", ATTEMPT_SECONDS) if seconds is None else seconds
+    limit = seconds_of(channel) if seconds is None else seconds
     try:
         async with asyncio.timeout(limit):
             with cancellation_is_ours():

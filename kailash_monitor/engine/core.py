@@ -98,7 +98,7 @@ class Core:
         self._troubled = troubled
         self._evaluator = Evaluator()
         self._asking: dict[str, AlertRule | Recording] = {}  # what has not answered yet
-        self._answers: deque[tuple[AlertRule | Recording, object]] = deque()
+        self._answers: deque[tuple[AlertRule | Recording, object, float]] = deque()  # each with the seconds that it took
         self._written: set[str] = set()  # rules whose metric was recorded since they were last judged
         self._watched: dict[str, list[Callable[[], None]]] = {}  # what ends it, by rule
         self._durations: list[float] = []  # of evaluations, in milliseconds, since they were last recorded
@@ -136,6 +136,16 @@ class Core:
             self.agenda.remove(name)
             now = self._clock.now()
             self._take(self.book.remove_rule(name, now), now)
+
+    def evaluate_rule(self, name: str) -> bool:
+        """Have the rule called `name` judged at once; whether there is one that is enabled."""
+        with self.lock:
+            rule = self.rulebook.rules.get(name)
+            if rule is None or not rule.enabled:
+                return False
+            self.agenda.hasten(name, self._clock.now())
+            self._ring()
+            return True
 
     def _schedule(self, rule: AlertRule) -> None:
         if not rule.enabled:
@@ -204,7 +214,7 @@ class Core:
             if taken is not None:
                 yield from self._judge(*taken, now)
             elif not considered:
-                rule, answer = self._answers.popleft()
+                rule, answer, took = self._answers.popleft()
                 key = rule.name if isinstance(rule, AlertRule) else f"\n{rule.key}"
                 if self._asking.get(key) is rule:
                     del self._asking[key]
@@ -213,7 +223,7 @@ class Core:
                     continue
                 sighting = Sighting(place_of(rule), self.book.groups(rule.name, place_of(rule)))
                 yield from take_answer(sighting, rule, answer)
-                yield from self._take_in(rule, [sighting], now)
+                yield from self._take_in(rule, [sighting], now, took)
             yield
 
     def _hasten_written(self) -> None:
@@ -222,9 +232,11 @@ class Core:
             if turn is not None and turn.last > -math.inf:  # else it is due at once anyway
                 self.agenda.hasten(name, turn.last + AFTER_WRITE)
 
-    def answer(self, rule: AlertRule | Recording, answer: object) -> None:
-        """Take in what a rule's own reading answered, or a recording's query; an exception is an error."""
-        self._answers.append((rule, answer))
+    def answer(self, rule: AlertRule | Recording, answer: object, took: float = 0.0) -> None:
+        """Take in what a rule's own reading answered, or a recording's query, and in how many seconds; an exception is an
+        error.
+        """
+        self._answers.append((rule, answer, took))
         self._ring()
 
     def _judge(self, name: str, missed: int, now: float) -> Iterator[None]:
@@ -248,8 +260,9 @@ class Core:
             spent += self._clock.now() - begun
             yield
             begun = self._clock.now()
-        self._note_duration((spent + self._clock.now() - begun) * 1000.0, now)
-        yield from self._take_in(rule, sightings, now)
+        took = spent + self._clock.now() - begun
+        self._note_duration(took * 1000.0, now)
+        yield from self._take_in(rule, sightings, now, took)
 
     def _note_duration(self, milliseconds: float, now: float) -> None:
         """Record the durations of evaluations, some together: to open a new second for each costs as much as a judgement."""
@@ -287,7 +300,7 @@ class Core:
         with self.lock:
             return {one: self.recorded.trouble(one) for one in self._recordings.values()}
 
-    def _take_in(self, rule: AlertRule, sightings: list[Sighting], now: float) -> Iterator[None]:
+    def _take_in(self, rule: AlertRule, sightings: list[Sighting], now: float, took: float) -> Iterator[None]:
         wrong: list[str] = []
         if [sighting for sighting in sightings if sighting.failed is not None]:
             self.registry.self_metrics.failed.inc()
@@ -302,7 +315,7 @@ class Core:
                 self._take(changes, now)
             yield
         with self.lock:
-            self.rulebook.note(rule, sightings, wrong, now)
+            self.rulebook.note(rule, sightings, wrong, now, took)
             if rule.on_write:
                 for case in self.book.of_rule(rule.name):
                     if case.known_at == now and case.incident.ends_in is not None:

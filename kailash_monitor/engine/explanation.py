@@ -37,7 +37,8 @@ class Explanation:
     """How an alert stands and why. `str()` of it is for people.
 
     `data` is "fresh", "missing", or the error that its reading raised, since `unknown_since`. `suppressed_until` is when to
-    look again; None where that is no question of time. `history` is what the audit has of it, oldest first.
+    look again; None where that is no question of time. `history` is what the audit has of it, its last 500 entries, oldest
+    first.
     """
 
     alert: Alert

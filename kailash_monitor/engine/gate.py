@@ -45,13 +45,22 @@ class Gate:
         """Give how many messages may go out at once."""
         return int(self._bucket.left(now) + 1e-9)
 
+    def tokens(self, now: float) -> float:
+        """Give how much of its burst is left."""
+        return max(0.0, self._bucket.left(now))
+
     def state(self, now: float) -> BreakerState:
         """Say how the breaker stands."""
         return self._breaker.state(now)
 
     def waits(self, now: float) -> bool:
         """Whether it is the channel that makes it wait, and not the number of messages."""
-        return max(self._breaker.opens_at, self._pause_until) > now
+        return self.shut_until > now
+
+    @property
+    def shut_until(self) -> float:
+        """Until when the channel makes it wait, infinity while a probe is under way; past where it does not."""
+        return max(self._breaker.opens_at, self._pause_until)
 
     def enter(self, now: float) -> None:
         """Take note that an attempt begins."""

@@ -5,8 +5,9 @@ import inspect
 import logging
 import os
 import random
+import socket
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
@@ -18,6 +19,7 @@ from kailash_monitor.channels import NotificationChannel, channel_name
 from kailash_monitor.channels.function import FunctionChannel, Sends
 from kailash_monitor.channels.text import one_line
 from kailash_monitor.delivery.bucket import Rate
+from kailash_monitor.delivery.outcome import Outcome
 from kailash_monitor.delivery.policy import ChannelPolicy
 from kailash_monitor.engine.archivist import Archivist
 from kailash_monitor.engine.completion import Completion, Settled
@@ -45,6 +47,8 @@ from kailash_monitor.engine.status import (
     Waiting,
 )
 from kailash_monitor.engine.task_group import TaskGroup, unmourned
+from kailash_monitor.engine.trial import NOT_RUNNING, Trials, notice_of_test
+from kailash_monitor.engine.views import AlertView
 from kailash_monitor.engine.wakeup import Bell
 from kailash_monitor.engine.watchdog import Watchdog
 from kailash_monitor.errors import ChannelError, ConfigurationError, LifecycleError, RuleError
@@ -158,6 +162,8 @@ class AlertManager:
             after = _stall_after(stall_after)
             self._watchdog = Watchdog(self._clock, self.core, self._archivist, courier, self._postman, after)
         self._people = People(self._clock, self.core, new_id)
+        self._trials = Trials()
+        self._new_id = new_id
         self.heartbeat: Final = heartbeat
         self._heart = None if heartbeat is None else Heart(registry, heartbeat, self._ailment)
         self.files: Final = RuleFiles(self.core, record=queries is None)
@@ -253,6 +259,13 @@ class AlertManager:
         """Have the rule called `name` judged no more. Its alerts end, as if it were removed."""
         self._set_enabled(name, False)
 
+    def evaluate_rule(self, name: str) -> bool:
+        """Have the rule called `name` judged at once, beside its usual times; whether there is one that is enabled.
+
+        Where the manager does not run, it is judged when it starts, as every rule is.
+        """
+        return self.core.evaluate_rule(name)
+
     def _set_enabled(self, name: str, enabled: bool) -> None:
         with self._lock:
             rule = self.core.rulebook.rules.get(name)
@@ -294,6 +307,23 @@ class AlertManager:
                 name = next(f"{name}-{n}" for n in range(2, len(taken) + 3) if f"{name}-{n}" not in taken)
             self._postman.add(name, taken_on)
             self.core.dispatcher.add_channel(name, policy)
+
+    async def try_channel(self, name: str) -> Outcome | None:
+        """Send a test through the channel called `name` now, and give what became of it; None where there is none.
+
+        It goes past the outbox, and takes as long as any message may: ten seconds, unless the channel asks for more. A few
+        are sent at a time; what comes on top, and where the manager does not run, is a Retry that says so.
+        """
+        channel, run = self.channels_by_name().get(name), self._run
+        if channel is None:
+            return None
+        if run is None or run.over:
+            return NOT_RUNNING
+        sender = f"a program that runs on {socket.gethostname()}"
+        notice = notice_of_test(name, sender, notice_id=self._new_id(), now=self._clock.wall())
+        if run.loop is asyncio.get_running_loop():
+            return await self._trials.make(channel, notice)
+        return await self._trials.make_on(run.loop, channel, notice)
 
     def set_routes(self, root: Route) -> None:
         """Tell along these routes from now on; without any, every channel is told of everything.
@@ -496,10 +526,14 @@ class AlertManager:
         with self._lock:
             return self._people.show(list(self.core.book))
 
+    def alert_slices(self) -> Iterator[list[AlertView]]:
+        """Give all alerts as views, some at a time, each as it is then: others may come in between."""
+        return self._people.views()
+
     def rule_status(self) -> list[RuleStatus]:
         """Give every rule with what came of its last evaluation."""
         with self._lock:
-            offset = self._clock.wall() - self._clock.now()
+            offset = self._people.offset.read()
             incidents = [case.incident for case in self.core.book]
             return self.core.rulebook.status(incidents, self.core.agenda.turns, offset, running=self.running)
 
@@ -525,8 +559,12 @@ class AlertManager:
 
     def outbox(self) -> list[Waiting]:
         """Give what waits to be told, or is being told, by channel and group."""
-        with self._lock:
-            return self._people.waiting()
+        with self._lock:  # as it was at one moment
+            return [waiting for some in self._people.waiting() for waiting in some]
+
+    def outbox_slices(self) -> Iterator[list[Waiting]]:
+        """Give what waits to be told, some at a time: others may come in between."""
+        return self._people.waiting()
 
     def dead_letters(self) -> list[DeadLetter]:
         """Give the last 1,000 messages that could not be delivered for good, oldest first."""

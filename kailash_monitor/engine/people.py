@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from itertools import islice
 from types import TracebackType
 from typing import Any, Final, Self
@@ -16,10 +16,13 @@ from kailash_monitor.delivery.breaker import BreakerState
 from kailash_monitor.engine.book import Case
 from kailash_monitor.engine.core import Core
 from kailash_monitor.engine.explanation import ChannelStory, Explanation
+from kailash_monitor.engine.gate import Gate
+from kailash_monitor.engine.lane import Lane
 from kailash_monitor.engine.status import ChannelStatus, DeadLetter, Delivery, SilenceStatus, Waiting
-from kailash_monitor.engine.wording import alert_of, wall_time
+from kailash_monitor.engine.views import AlertView, Covering, SteadyOffset
+from kailash_monitor.engine.wording import wall_time
 from kailash_monitor.errors import ConfigurationError
-from kailash_monitor.model.alert import Alert, AlertStatus
+from kailash_monitor.model.alert import Alert
 from kailash_monitor.model.durations import Duration, parse_duration
 from kailash_monitor.model.matcher import NO_MATCHERS, Matchers
 
@@ -29,8 +32,14 @@ LONGEST: Final = "24h"
 """How long a silence lasts that nobody ends: what is forgotten must not hide the trouble of tomorrow."""
 
 
+AT_ONCE: Final = 50
+"""What is shown without a pause of the many things there may be: a millisecond's worth."""
+
 SHOWN: Final = 100
 """Alerts that are named of what waits for one channel and group."""
+
+ENTRIES: Final = 500
+"""Entries of an alert's history that are shown: one that flaps for a day has thousands."""
 
 LONGEST_AHEAD: Final = 10 * 365 * 86_400.0
 """Seconds. Beyond that, no calendar shows when it ends, and nobody who made it will remember."""
@@ -83,6 +92,8 @@ class People:
         self._book = core.book
         self._dispatcher = core.dispatcher
         self._new_id = new_id
+        self.offset: Final = SteadyOffset(clock)
+        """Between the timeline and the time of day."""
 
     # -- what they say -------------------------------------------------------------------------------------------------
 
@@ -155,15 +166,36 @@ class People:
 
     def show(self, cases: list[Case]) -> list[Alert]:
         """Give the alerts of these cases as people see them."""
-        now = self._clock.now()
-        offset = self._clock.wall() - now
-        return [alert_of(case.incident, self._status(case, now), offset) for case in cases]
+        return [view.alert for view in self._views(cases, self._covering())]
+
+    def views(self) -> Iterator[list[AlertView]]:
+        """Give all alerts, some at a time."""
+        with self._core.lock:
+            cases, covering = list(self._book), self._covering()
+        for start in range(0, len(cases), AT_ONCE):
+            with self._core.lock:
+                views = self._views(cases[start : start + AT_ONCE], covering)
+            yield views
+
+    def _views(self, cases: Sequence[Case], covering: Covering) -> list[AlertView]:
+        offset = self.offset.read()
+        return [
+            AlertView(
+                case.incident,
+                covering.status(case),
+                acknowledged_by=case.acknowledgement.author if case.acknowledged and case.acknowledgement else None,
+                wall_offset=offset,
+            )
+            for case in cases
+        ]
+
+    def _covering(self) -> Covering:
+        return Covering(self._dispatcher.policy.live.values(), self._clock.now())
 
     def silences(self) -> list[SilenceStatus]:
         """Give the silences, the oldest first, those that are over included."""
         with self._core.lock:
-            now = self._clock.now()
-            offset = self._clock.wall() - now
+            now, offset = self._clock.now(), self.offset.read()
             return [self._silence_status(silence, now, offset) for silence in self._dispatcher.policy.silences.values()]
 
     def _silence_status(self, silence: Silence, now: float, offset: float) -> SilenceStatus:
@@ -183,26 +215,20 @@ class People:
         case = self._book.find(silence.alert_id or "")
         return case is not None and case.incident.active
 
-    def _status(self, case: Case, now: float) -> AlertStatus:
-        """Give the one word for display."""
-        incident = case.incident
-        if incident.state is State.RESOLVED:
-            return AlertStatus.RESOLVED
-        labels, alert_id = incident.target, incident.key.id
-        silences = self._dispatcher.policy.live.values()
-        if any(silence.covers(alert_id, labels, active=incident.active, now=now) for silence in silences):
-            return AlertStatus.SILENCED
-        if case.acknowledged:
-            return AlertStatus.ACKNOWLEDGED
-        return AlertStatus.FIRING if incident.active else AlertStatus.PENDING
+    def waiting(self) -> Iterator[list[Waiting]]:
+        """Give what waits to be told, some at a time."""
+        with self._core.lock:
+            lanes, gates = list(self._core.outbox.lanes()), self._core.outbox.gates()
+        for start in range(0, len(lanes), AT_ONCE):
+            with self._core.lock:
+                waiting = self._waiting(lanes[start : start + AT_ONCE], gates)
+            yield waiting
 
-    def waiting(self) -> list[Waiting]:
-        """Give what waits to be told."""
-        now = self._clock.now()
-        offset = self._clock.wall() - now
-        gates = self._core.outbox.gates()
+    def _waiting(self, lanes: Sequence[Lane], gates: Mapping[str, Gate]) -> list[Waiting]:
+        now, offset = self._clock.now(), self.offset.read()
         return [
             Waiting(
+                id=lane.key_text,
                 channel=lane.channel,
                 group=str(lane.key),
                 kinds=tuple(dict.fromkeys(part.kind.value for part in lane.parts)),
@@ -212,14 +238,13 @@ class People:
                 in_doubt=lane.doubtful,
                 why=gates[lane.channel].why,
             )
-            for lane in self._core.outbox.lanes()
+            for lane in lanes
             if lane.members or lane.message is not None
         ]
 
     def channels(self) -> list[ChannelStatus]:
         """Give how the channels are doing."""
-        now = self._clock.now()
-        offset = self._clock.wall() - now
+        now, offset = self._clock.now(), self.offset.read()
         waiting = Counter[str]()
         for lane in self._core.outbox.lanes():
             waiting[lane.channel] += len(lane.members)
@@ -236,13 +261,19 @@ class People:
                 delivered=gate.delivered,
                 failed=gate.failed,
                 waiting=waiting[name],
+                open_until=wall_time(gate.shut_until, offset) if now < gate.shut_until < math.inf else None,
+                tokens=gate.tokens(now),
+                rate=gate.policy.rate.per_second,
+                burst=gate.policy.rate.burst,
+                fallback=gate.policy.fallback,
+                refuses=gate.refuses,
             )
             for name, gate in self._core.outbox.gates().items()
         ]
 
     def dead_letters(self) -> list[DeadLetter]:
         """Give the messages that were given up."""
-        offset = self._clock.wall() - self._clock.now()
+        offset = self.offset.read()
         return [
             DeadLetter(
                 id=letter.id,
@@ -279,8 +310,7 @@ class People:
             case = self._book.find(alert_id)
             if case is None:
                 return None
-            now = self._clock.now()
-            offset = self._clock.wall() - now
+            now, offset = self._clock.now(), self.offset.read()
             standing, trouble = self._dispatcher.standing(case, now), self._book.trouble(case.key)
             channels = self._dispatcher.policy.channels
             names = [name for name in dict.fromkeys((*standing.addresses, *case.ledger)) if name in channels]
@@ -322,7 +352,7 @@ class People:
         )
 
     def _history(self, alert_id: str) -> list[Entry]:
-        return [entry for entry in self._dispatcher.audit if entry.alert_id == alert_id]
+        return [entry for entry in self._dispatcher.audit if entry.alert_id == alert_id][-ENTRIES:]
 
 
 def _seconds(what: str, duration: Duration, *, zero: bool = False) -> float:

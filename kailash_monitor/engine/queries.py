@@ -97,13 +97,15 @@ class LocalQueries:
             return [(NO_LABEL_SET, result.value)]
         return result.value  # type: ignore[return-value]  # a vector: RuleQuery has seen to it
 
-    def source(self, *, strict: bool) -> tuple[Source, int]:
+    def source(self, *, strict: bool, even: bool = False) -> tuple[Source, int]:
         """Give all series as they are now, and when that is, in milliseconds since 1970.
 
-        What has no numbers is left out; where the source is `strict`, asking for it raises an EvaluationError.
+        What has no numbers is left out; where the source is `strict`, asking for it raises an EvaluationError. An `even` one
+        is for charts (see `LiveSource`).
         """
         snapshot = self._registry.snapshot(ask=False)
-        live = LiveSource(snapshot, troubled={name: one.text for name, one in self._troubled().items()}, strict=strict)
+        troubled = {name: one.text for name, one in self._troubled().items()}
+        live = LiveSource(snapshot, troubled=troubled, strict=strict, even=even)
         self._recorded.under(snapshot.wall_offset)
         return JoinedSource(live, self._recorded.strictly if strict else self._recorded), live.now
 

@@ -26,6 +26,7 @@ class _Judged(NamedTuple):
     at: float
     value: float | None
     error: str | None
+    took: float
 
 
 class RuleBook:
@@ -94,8 +95,10 @@ class RuleBook:
         """Whether every enabled rule was evaluated since the start."""
         return all(name in self._judged for name, rule in self.rules.items() if rule.enabled)
 
-    def note(self, rule: AlertRule, sightings: Sequence[Sighting], wrong: Sequence[str], now: float) -> None:
-        """Keep what came of an evaluation; log what is wrong when it begins, and when it changes."""
+    def note(
+        self, rule: AlertRule, sightings: Sequence[Sighting], wrong: Sequence[str], now: float, took: float = 0.0
+    ) -> None:
+        """Keep what came of an evaluation, and how many seconds it took; log what is wrong when it begins or changes."""
         worst: float | None = None
         failed: list[str] = []
         for sighting in sightings:
@@ -107,7 +110,7 @@ class RuleBook:
         before = self._judged.get(rule.name)
         if error and (before is None or before.error != error):
             _logger.warning("rule %r cannot be judged: %s", rule.name, one_line(error))
-        self._judged[rule.name] = _Judged(now, worst, error)
+        self._judged[rule.name] = _Judged(now, worst, error, took)
 
     def status(
         self, incidents: Iterable[Incident], turns: Mapping[str, Turn], wall_offset: float, *, running: bool
@@ -128,6 +131,7 @@ class RuleBook:
             state=_state_word(rule, states, judged),
             value=judged.value if judged else None,
             last_evaluation=_wall(judged.at, offset) if judged else None,
+            duration=judged.took if judged else None,
             next_evaluation=_wall(turn.due, offset) if turn and running else None,
             evaluations=turn.evaluations if turn else 0,
             late=turn.late if turn else 0,

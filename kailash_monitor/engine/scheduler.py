@@ -99,7 +99,7 @@ class Scheduler:
         seconds = QUERY_SECONDS if isinstance(rule, Recording) else rule.timeout
         asks = not isinstance(rule, Recording) and (rule.expr is None or self._queries is not self._local)
         async with nullcontext() if asks else self._local.turn():
-            deadline = asyncio.timeout(seconds)
+            deadline, begun = asyncio.timeout(seconds), self._clock.now()
             try:
                 async with deadline:
                     with cancellation_is_ours():
@@ -109,7 +109,7 @@ class Scheduler:
                 if deadline.expired():  # else the TimeoutError is its own
                     self._core.registry.self_metrics.readings_late.inc()
                     answer = TimeoutError(f"no answer within {seconds:g} s")
-            self._core.answer(rule, answer)
+            self._core.answer(rule, answer, self._clock.now() - begun)
 
     async def _answer(self, rule: AlertRule | Recording, threads: DaemonCalls) -> object:
         if isinstance(rule, Recording):

@@ -20,12 +20,14 @@ class RuleStatus:
 
     `state` is "disabled", "waiting" (nothing to judge yet), "inactive", "pending", "firing", "recovering" (the most urgent
     of its alerts) or "error", with the text in `error`. `late` counts evaluations that were skipped since the loop was busy.
+    `duration` is how many seconds the last evaluation took to read.
     """
 
     rule: AlertRule
     state: str
     value: float | None = None
     last_evaluation: datetime | None = None
+    duration: float | None = None
     next_evaluation: datetime | None = None
     evaluations: int = 0
     late: int = 0
@@ -71,10 +73,11 @@ class SilenceStatus:
 class Waiting:
     """What one channel is to be told of one group: kinds of news and ids of alerts, at most a hundred of them.
 
-    `due` is when the next attempt is, None while one is under way. `attempts` were made; `in_doubt` where one of them may
-    have been heard. `why` is what the channel said last, where it fails.
+    `id` is the same over restarts. `due` is when the next attempt is, None while one is under way. `attempts` were made;
+    `in_doubt` where one of them may have been heard. `why` is what the channel said last, where it fails.
     """
 
+    id: str
     channel: str
     group: str
     kinds: tuple[str, ...]
@@ -103,6 +106,12 @@ class ChannelStatus:
 
     `state` is "ok", "failing" (the last attempts failed) or "open" (so many that it is left alone for a while), `since` when
     that began. `delivered` and `failed` count attempts since the start; `waiting` alerts it is to be told of.
+
+    `open_until` is when it may be tried again, where it is left alone, or asked for a pause; None for now, and while it is
+    tried whether it works again.
+
+    `tokens` is how many messages it may be sent at once now, of at most `burst`; `rate` come back each second. `fallback` is
+    told in its place where it fails; it `refuses` where it said that it will take nothing from us any more.
     """
 
     name: str
@@ -112,6 +121,12 @@ class ChannelStatus:
     delivered: int
     failed: int
     waiting: int
+    open_until: datetime | None
+    tokens: float
+    rate: float
+    burst: int
+    fallback: str | None
+    refuses: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
