@@ -35,16 +35,23 @@ PIECE: Final = 300
 MOST_SAMPLES: Final = 240
 """Samples that stand for a stretch of time where a function needs them: more take longer than a callback may."""
 
+SLOTS_TOGETHER: Final = 2
+"""Slots of the history over which a rise is evened: their ends are not evenly apart, and one may look like none or two."""
+
 V = TypeVar("V", bound=SeriesView)
 
 
 class _Frame:
-    """One query's view of time: `now` and all times are milliseconds since 1970, as the registry's timeline has them."""
+    """One query's view of time: `now` and all times are milliseconds since 1970, as the registry's timeline has them.
 
-    __slots__ = ("at", "grid", "now", "offset", "step")
+    Where it is `even`, what rises is taken to have risen evenly in as much time as the history does not tell apart.
+    """
 
-    def __init__(self, at: float, offset: float, step: int) -> None:
+    __slots__ = ("at", "even", "grid", "now", "offset", "step")
+
+    def __init__(self, at: float, offset: float, step: int, *, even: bool = False) -> None:
         self.at = at
+        self.even = even
         self.offset = offset
         self.now = math.ceil((at + offset) * 1000)
         self.step = step
@@ -58,6 +65,19 @@ class _Frame:
 
     def seconds_since(self, time: int) -> float:
         return max(0.0, self.at + self.offset - time / 1000)
+
+    def evened(self, start: int, end: int) -> tuple[int, int]:
+        """Give a stretch of time that is long enough to be told apart, with the given one in its middle."""
+        short = SLOTS_TOGETHER * _slot(self.seconds_since(end)) * 1000 - (end - start)
+        if short <= 0:
+            return start, end
+        until = min(end + short // 2, self.now)
+        return until - (end - start) - short, until
+
+
+def _slot(seconds: float) -> int:
+    """Give how long slots so old may be: one of 2^k seconds is at least 31 + 15 · (2^k - 2) seconds old, see the history."""
+    return 1 << (max(1, int((seconds - 31) / 15 + 2)).bit_length() - 1)
 
 
 class _Live(ABC, Generic[V]):
@@ -143,10 +163,11 @@ class _Rising(_Live[V]):
     def _increase(self, start: int, end: int) -> float | None:
         if end < self._born or start >= self.frame.now:
             return None
-        rose = self.since(self.frame.seconds_since(start))
-        if end < self.frame.now:
-            rose -= self.since(self.frame.seconds_since(end))
-        return rose / self.divisor
+        begun, ended = self.frame.evened(start, end) if self.frame.even else (start, end)
+        rose = self.since(self.frame.seconds_since(begun))
+        if ended < self.frame.now:
+            rose -= self.since(self.frame.seconds_since(ended))
+        return rose / self.divisor * ((end - start) / (ended - begun)) if self.frame.even else rose / self.divisor
 
     def _rate(self, start: int, end: int) -> float | None:
         rose = self._increase(start, end)
@@ -309,7 +330,8 @@ class LiveSource:
     `up` of them is 0. So it is with metrics whose callback gives none. Where the source is `strict`, asking for these raises
     an EvaluationError instead: a rule must not take what is unknown for what is well.
 
-    `step` is how far apart, in milliseconds, the samples are that functions without a way of their own get to see.
+    `step` is how far apart, in milliseconds, the samples are that functions without a way of their own get to see. An `even`
+    source is for charts: the history of hours ago is coarse, and what rose in a slot of it would be seen at its end alone.
     """
 
     def __init__(
@@ -319,17 +341,19 @@ class LiveSource:
         troubled: Mapping[str, str] | None = None,
         strict: bool = False,
         step: int = 15_000,
+        even: bool = False,
     ) -> None:
         self._snapshot = snapshot
         self._troubled = troubled or {}
         self._strict = strict
         self._step = step
+        self._even = even
         self.now: Final = _Frame(snapshot.at, snapshot.wall_offset, step).now
         """When that is, in milliseconds since 1970."""
 
     def select(self, matchers: Sequence[LabelMatcher], start: int, end: int) -> Pieces[Sequence[Series]]:
         """Give the series that meet all demands."""
-        frame = _Frame(self._snapshot.at, self._snapshot.wall_offset, self._step)
+        frame = _Frame(self._snapshot.at, self._snapshot.wall_offset, self._step, even=self._even)
         frame.cover(start, end)
         wanted = [demand(one) for one in matchers if one.name == METRIC_NAME]
         others = [(one.name, demand(one)) for one in matchers if one.name != METRIC_NAME]

@@ -16,7 +16,7 @@ from kailash_monitor.rules.rule_file import AlertingRule, RuleFile, RuleGroup
 from kailash_monitor.rules.rule_query import RuleQuery
 from kailash_monitor.rules.rule_text import rule_file_text
 
-__all__ = ["PER_PROGRAM", "alerting_rules", "to_rule_file"]
+__all__ = ["PER_PROGRAM", "alerting_rules", "metrics_of", "to_rule_file"]
 
 PER_PROGRAM: Final = ("job", "instance")
 """The labels by which a Prometheus tells the programs apart that it scrapes."""
@@ -74,15 +74,16 @@ def alerting_rules(
         return [_as_it_is(rule, rule.expr)]
     return [
         _alerting(rule, level, metric, expression_of(rule, level.threshold, metric, other, per))
-        for metric, other in _metrics_of(rule, metrics)
+        for metric, other in metrics_of(rule, metrics)
         for level in rule.levels
     ]
 
 
-def _metrics_of(
-    rule: AlertRule, metrics: Sequence[ExportedMetric]
-) -> Iterator[tuple[ExportedMetric, ExportedMetric | None]]:
-    """Give, for each collector that has what the rule reads, its metric and the other of a share or a burn rate."""
+def metrics_of(rule: AlertRule, metrics: Sequence[ExportedMetric]) -> Iterator[tuple[ExportedMetric, ExportedMetric | None]]:
+    """Give, for each collector that has what the rule reads, its metric and the other of a share or a burn rate.
+
+    A RuleError where there is none, or the rule does not fit it.
+    """
     known = {(metric.collector, metric.metadata.name): metric for metric in metrics}
     mine = [metric for metric in metrics if metric.metadata.name == rule.metric_name]
     if rule.collector is not None:

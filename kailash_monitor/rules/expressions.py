@@ -1,11 +1,12 @@
 """Expressions: what a condition says of a metric, in PromQL over the names by which pages call it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, assert_never
 
 from kailash_monitor.errors import RuleError
+from kailash_monitor.model.labels import NO_LABELS
 from kailash_monitor.model.metric import Metadata, MetricType
 from kailash_monitor.promql.durations import duration_text
 from kailash_monitor.promql.numbers import number_text
@@ -15,7 +16,7 @@ from kailash_monitor.rules.condition import COMPARATORS
 from kailash_monitor.rules.no_data import NoData
 from kailash_monitor.rules.rule import AlertRule
 
-__all__ = ["ExportedMetric", "counts", "duration_of", "expression_of", "tells_absence"]
+__all__ = ["ExportedMetric", "counts", "duration_of", "expression_of", "reading_of", "tells_absence"]
 
 LOWEST: Final = "0.000000001"
 """A quantile so small that it is where the lowest bucket with anything in it begins; at 0 it is no number where the first
@@ -43,11 +44,25 @@ def expression_of(
     `other` is what a share or a burn rate is told by beside it: the whole, or what went well. Programs that differ in the
     labels `per` are judged each by itself. A RuleError says what pages do not tell.
     """
-    scope = _Scope(rule, per)
     number = _Numbers(rule, threshold)
+    return _said(number, metric, other, _Scope(rule, per)).breach(number)
+
+
+def reading_of(
+    rule: AlertRule, metric: ExportedMetric, other: ExportedMetric | None, group: Mapping[str, str] = NO_LABELS
+) -> str:
+    """Give what `rule` reads of `metric`, whether it breaches or not: one series for each of its groups, or `group` alone.
+
+    It is in base units: seconds, where the rule may judge milliseconds. A RuleError says what pages do not tell.
+    """
+    return _said(_Numbers(rule, None), metric, other, _Scope(rule, (), group)).reading
+
+
+def _said(number: "_Numbers", metric: ExportedMetric, other: ExportedMetric | None, scope: "_Scope") -> "_Said":
+    rule = number.rule
     if rule.burn_rate is not None:
         assert other is not None  # whoever asks has looked it up
-        return _burn_rate(rule.burn_rate, number, metric, other, scope)
+        return _burn_rate(rule.burn_rate, metric, other, scope)
     match metric.metadata.type:
         case MetricType.COUNTER:
             return _counter(rule.condition.word, number, metric, other, scope)
@@ -80,13 +95,13 @@ def duration_of(seconds: float) -> str:
 class _Scope:
     """Which series a rule reads, over which time, and how they are put together."""
 
-    def __init__(self, rule: AlertRule, per: Sequence[str]) -> None:
+    def __init__(self, rule: AlertRule, per: Sequence[str], group: Mapping[str, str] = NO_LABELS) -> None:
         self.per = _by(*per)
         self.on = f"on ({_listed(per)})"
         self.by = _by(*per, *rule.group_by)
         self.by_bucket = _by("le", *per, *rule.group_by)
         self.window = rule.time_window
-        self._match = ", ".join(f"{name}={quoted(value)}" for name, value in rule.match.items())
+        self._match = ", ".join(f"{name}={quoted(value)}" for name, value in {**rule.match, **group}.items())
         self._has_zero = bool(rule.match) and not rule.group_by
 
     def latest(self, name: str) -> str:
@@ -121,19 +136,20 @@ def _by(*names: str) -> str:
 
 
 class _Numbers:
-    """A comparator and its threshold."""
+    """A comparator and its threshold; none where only what is read is to be said."""
 
-    def __init__(self, rule: AlertRule, threshold: float) -> None:
+    def __init__(self, rule: AlertRule, threshold: float | None) -> None:
         self.rule = rule
         self.comparator = rule.condition.comparator
         self.threshold = threshold
 
     def compared(self, divisor: float = 1.0) -> str:
+        assert self.threshold is not None  # a breach is said
         return f"{self.comparator} {number_text(self.threshold / divisor)}"
 
     @property
     def zero_breaches(self) -> bool:
-        return COMPARATORS[self.comparator](0.0, self.threshold)
+        return self.threshold is not None and COMPARATORS[self.comparator](0.0, self.threshold)
 
     @property
     def holds_below(self) -> bool:
@@ -144,11 +160,39 @@ class _Numbers:
         return RuleError(f"rule {self.rule.name!r}", field="condition", seen=seen, expected=expected)
 
 
-def _counter(word: str, number: _Numbers, metric: ExportedMetric, other: ExportedMetric | None, scope: _Scope) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Said:
+    """What is read, as an expression in base units, and how it is compared.
+
+    `compared` is what stands on the left of the comparison, `{}` for the comparison itself where it does not stand behind;
+    `tail` is what is demanded besides. Where several are, `parts` are all that must breach.
+    """
+
+    reading: str
+    divisor: float = 1.0
+    compared: str = ""
+    tail: str = ""
+    parts: tuple[str, ...] = ()
+
+    def breach(self, number: _Numbers) -> str:
+        """Give what is true where it breaches."""
+        comparison = number.compared(self.divisor)
+        if self.parts:
+            return "\nand ".join([f"{part} {comparison}" for part in self.parts]) + self.tail
+        left = self.compared or self.reading
+        said = left.replace(_COMPARISON, comparison) if _COMPARISON in left else f"{left} {comparison}"
+        return f"{said}{self.tail}"
+
+
+_COMPARISON: Final = "\0"
+"""Where a comparison stands within an expression; no expression has this character."""
+
+
+def _counter(word: str, number: _Numbers, metric: ExportedMetric, other: ExportedMetric | None, scope: _Scope) -> _Said:
     if other is not None and word in ("rate", "share"):
         return _share(number, metric, other, scope)
     if word == "latest":
-        return f"sum{scope.by}({scope.latest(metric.name)}) {number.compared(metric.divisor)}"
+        return _Said(reading=f"sum{scope.by}({scope.latest(metric.name)})", divisor=metric.divisor)
     function = "rate" if word in _PER_SECOND else "increase"
     return _growing(function, number, metric.name, metric.divisor, scope)
 
@@ -156,19 +200,23 @@ def _counter(word: str, number: _Numbers, metric: ExportedMetric, other: Exporte
 _PER_SECOND: Final = ("rate", "per_second")
 
 
-def _growing(function: str, number: _Numbers, name: str, divisor: float, scope: _Scope) -> str:
+def _growing(function: str, number: _Numbers, name: str, divisor: float, scope: _Scope) -> _Said:
     """What only becomes more, and is 0 where nothing was recorded."""
     value = scope.total(function, name)
     zero = scope.zero(name) if number.zero_breaches else ""
     covered = scope.covered(name) if number.holds_below else ""
-    return f"{f'({value}{zero})' if zero else value} {number.compared(divisor)}{covered}"
+    return _Said(reading=value, divisor=divisor, compared=f"({value}{zero})" if zero else "", tail=covered)
 
 
-def _share(number: _Numbers, part: ExportedMetric, whole: ExportedMetric, scope: _Scope) -> str:
+def _share(number: _Numbers, part: ExportedMetric, whole: ExportedMetric, scope: _Scope) -> _Said:
     of_part, of_whole = scope.total("rate", part.name), scope.total("rate", whole.name)
-    if number.zero_breaches:  # a part that nobody has recorded is none of the whole
-        of_part = f"({of_part} or {of_whole} * 0)"
-    return f"{of_part} / {of_whole} {number.compared(part.divisor / whole.divisor)}{_not_empty(number, of_whole)}"
+    or_none = f"({of_part} or {of_whole} * 0) / {of_whole}"  # a part that nobody has recorded is none of the whole
+    return _Said(
+        reading=or_none,
+        divisor=part.divisor / whole.divisor,
+        compared=or_none if number.zero_breaches else f"{of_part} / {of_whole}",
+        tail=_not_empty(number, of_whole),
+    )
 
 
 def _not_empty(number: _Numbers, count: str) -> str:
@@ -179,7 +227,7 @@ def _not_empty(number: _Numbers, count: str) -> str:
 _OVER_TIME: Final = {"avg": "avg_over_time", "min": "min_over_time", "max": "max_over_time"}
 
 
-def _gauge(word: str, number: _Numbers, metric: ExportedMetric, scope: _Scope) -> str:
+def _gauge(word: str, number: _Numbers, metric: ExportedMetric, scope: _Scope) -> _Said:
     """Every series is judged and the worst kept."""
     if word in ("sum", "count"):
         raise number.refused(
@@ -191,15 +239,13 @@ def _gauge(word: str, number: _Numbers, metric: ExportedMetric, scope: _Scope) -
         value = f"delta({series}) / {number_text(scope.window)}"
     else:
         value = f"{_OVER_TIME[word]}({series})" if word in _OVER_TIME else scope.latest(metric.name)
-    compared = number.compared(metric.divisor)
     absent = f"\nor absent({scope.latest(metric.name)})" if tells_absence(number.rule, metric) else ""
-    if number.comparator in ("==", "!="):
-        return f"max{scope.by}({value} {compared}){absent}"
+    each = f"max{scope.by}({value} {_COMPARISON})" if number.comparator in ("==", "!=") else ""
     worst = "max" if number.rule.condition.wants_high else "min"
-    return f"{worst}{scope.by}({value}) {compared}{absent}"
+    return _Said(reading=f"{worst}{scope.by}({value})", divisor=metric.divisor, compared=each, tail=absent)
 
 
-def _distribution(word: str, number: _Numbers, metric: ExportedMetric, scope: _Scope) -> str:
+def _distribution(word: str, number: _Numbers, metric: ExportedMetric, scope: _Scope) -> _Said:
     growing = _GROWING.get(word)
     if growing is not None:
         function, suffix = growing
@@ -216,7 +262,7 @@ def _distribution(word: str, number: _Numbers, metric: ExportedMetric, scope: _S
         _check_bounds(number, metric)
         buckets = f"sum{scope.by_bucket}(rate({scope.over(f'{metric.name}_bucket')}))"
         value = f"histogram_quantile({_quantile(word)}, {buckets})"
-    return f"{value} {number.compared(metric.divisor)}{_not_empty(number, count)}"
+    return _Said(reading=value, divisor=metric.divisor, tail=_not_empty(number, count))
 
 
 _GROWING: Final = {
@@ -234,6 +280,8 @@ def _quantile(word: str) -> str:
 
 def _check_bounds(number: _Numbers, metric: ExportedMetric) -> None:
     """Buckets tell nothing of what is above their last bound, so that a threshold must lie below it."""
+    if number.threshold is None:
+        return
     last = metric.bounds[-1] if metric.bounds else 0.0
     at_last = number.comparator in (">", "<=")
     if number.threshold > last or (at_last and number.threshold == last) or not metric.bounds:
@@ -243,11 +291,13 @@ def _check_bounds(number: _Numbers, metric: ExportedMetric) -> None:
         )
 
 
-def _burn_rate(budget: BurnRate, number: _Numbers, total: ExportedMetric, good: ExportedMetric, scope: _Scope) -> str:
+def _burn_rate(budget: BurnRate, total: ExportedMetric, good: ExportedMetric, scope: _Scope) -> _Said:
     def burn(seconds: float) -> str:
         of_good, of_total = [scope.total("rate", metric.name, seconds) for metric in (good, total)]
         share = f"({of_good} or {of_total} * 0) / {of_total}"
-        return f"(1 - {share}) / (1 - {number_text(budget.objective)}) {number.compared()}"
+        return f"(1 - {share}) / (1 - {number_text(budget.objective)})"
 
+    long, short = burn(budget.long), burn(budget.short)
     events = f"{scope.total('increase', total.name, budget.long)} >= {budget.min_events}"
-    return "\nand ".join([burn(budget.long), burn(budget.short), events])
+    smaller = f"({long}) < ({short})\nor {short}"
+    return _Said(reading=smaller, parts=(long, short), tail=f"\nand {events}")

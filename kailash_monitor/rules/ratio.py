@@ -15,7 +15,7 @@ from kailash_monitor.rules.reading import Empty, Reading, Value, Waiting
 from kailash_monitor.rules.rule import AlertRule
 from kailash_monitor.rules.survey import Survey
 
-__all__ = ["burn_rate_survey", "check_comparable", "share_survey"]
+__all__ = ["burn_rate_of", "burn_rate_survey", "check_comparable", "share_of", "share_survey"]
 
 AT_ONCE: Final = 128
 """Series that are read in a millisecond or two."""
@@ -60,7 +60,7 @@ def check_comparable(rule: AlertRule, part: MetricView, whole: MetricView) -> No
 
 def share_survey(rule: AlertRule, part: MetricView, whole: MetricView, now: float) -> Survey[_Member, _Sight]:
     """Give the survey of a share over the rule's window."""
-    return _survey(rule, part, whole, (rule.time_window,), now, lambda sight: _share(sight.part[0], sight.whole[0]))
+    return _survey(rule, part, whole, (rule.time_window,), now, lambda sight: share_of(sight.part[0], sight.whole[0]))
 
 
 def burn_rate_survey(
@@ -69,12 +69,19 @@ def burn_rate_survey(
     """Give the survey of a burn rate over its long and its short window."""
 
     def judge(sight: _Sight) -> Reading:
-        long, short = [_burn(budget, *windows) for windows in zip(sight.part, sight.whole, strict=True)]
-        if sight.whole[0].increase < budget.min_events:
-            long = Empty() if sight.whole[0].complete else Waiting()
-        return _smaller(rule.condition, long, short)
+        return burn_rate_of(rule.condition, budget, sight.part, sight.whole)
 
     return _survey(rule, good, total, (budget.long, budget.short), now, judge)
+
+
+def burn_rate_of(
+    condition: Condition, budget: BurnRate, good: Sequence[CounterWindow], total: Sequence[CounterWindow]
+) -> Reading:
+    """Give the burn rate of what both counters did over the long and the short window."""
+    long, short = [_burn(budget, *windows) for windows in zip(good, total, strict=True)]
+    if total[0].increase < budget.min_events:
+        long = Empty() if total[0].complete else Waiting()
+    return _smaller(condition, long, short)
 
 
 def _survey(
@@ -128,8 +135,8 @@ def _counters(windows: Sequence[object]) -> list[CounterWindow]:
     return [window for window in windows if isinstance(window, CounterWindow)]
 
 
-def _share(part: CounterWindow, whole: CounterWindow) -> Reading:
-    """A share is judged over what is covered.
+def share_of(part: CounterWindow, whole: CounterWindow) -> Reading:
+    """Give the share of the whole that the part is, judged over what is covered.
 
     Where the part may miss what the whole has (label sets past the limit, or given up), it is a lower bound; where the whole
     does, it says nothing.
