@@ -15,6 +15,7 @@ from kailash_monitor.blocking import AlertManager as BlockingManager
 from kailash_monitor.errors import ConfigurationError, LifecycleError
 from kailash_monitor.integrations.aiohttp import client_tracing, measured, monitor
 from kailash_monitor.metrics import MetricsRegistry
+from kailash_monitor.web import Request, Response, Site, aiohttp_app
 
 from served import service_laws  # isort: skip
 
@@ -336,3 +337,34 @@ async def test_a_redirect_is_a_part_of_the_request_to_the_host_that_was_asked(sh
     requests = shelf.collector("http_client").get_metric("requests")
     assert requests is not None
     assert [dict(one.labels) for one in requests.series] == [{"method": "GET", "host": "127.0.0.1", "status": "200"}]
+
+
+async def test_who_goes_away_while_the_site_answers_is_no_error_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Each tab that is closed while it asks for something long would be one."""
+    asked = asyncio.Event()
+    transports: list[asyncio.BaseTransport] = []
+
+    class Slow(Site):
+        async def handle(self, request: Request) -> Response:
+            asked.set()
+            while not transports[0].is_closing():
+                await asyncio.sleep(0)
+            return Response.text([b"a page ", b"in two pieces"])
+
+    @web.middleware
+    async def seen(request: web.Request, handler: Handler) -> web.StreamResponse:
+        assert request.transport is not None
+        transports.append(request.transport)
+        return await handler(request)
+
+    app = web.Application(middlewares=[seen])
+    app.add_subapp("/monitor", aiohttp_app(Slow(AlertManager(MetricsRegistry()))))
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    _, writer = await asyncio.open_connection(*runner.addresses[0])
+    writer.write(b"GET /monitor/metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await asked.wait()
+    writer.transport.abort()
+    await runner.cleanup()
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []

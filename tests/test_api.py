@@ -3,9 +3,8 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote
 
@@ -15,6 +14,7 @@ from aiohttp import ClientSession, web
 from kailash_monitor.alerts import Alert, AlertManager, AlertRule, AlertSeverity
 from kailash_monitor.blocking import AlertManager as BlockingManager
 from kailash_monitor.engine.completion import Completion, Settled
+from kailash_monitor.engine.status import ChannelStatus, DeadLetter, Waiting
 from kailash_monitor.errors import ConfigurationError
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.model.notice import Item, Notice, NoticeKind
@@ -29,37 +29,33 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ROOT = 'disk_app{mount="/"}'
 
 
-@dataclass(frozen=True)
-class Waiting:
-    channel: str = "ops"
-    group: str = "team=x"
-    kinds: tuple[str, ...] = ("firing", "resolved")
-    alert_ids: tuple[str, ...] = ("a", "b")
-    due: datetime | None = NOON
-    attempts: int = 2
-    in_doubt: bool = True
-    why: str = "HTTP 500"
+WAITING = Waiting(
+    id="ops x",
+    channel="ops",
+    group="team=x",
+    kinds=("firing", "resolved"),
+    alert_ids=("a", "b"),
+    due=NOON,
+    attempts=2,
+    in_doubt=True,
+    why="HTTP 500",
+)
 
-
-@dataclass(frozen=True)
-class DeadLetter:
-    notice: Notice
-    id: str = "letter-1"
-    channel: str = "ops"
-    at: datetime = NOON
-    why: str = "HTTP 404"
-    attempts: int = 1
-
-
-@dataclass(frozen=True)
-class ChannelStatus:
-    name: str = "ops"
-    state: str = "failing"
-    since: datetime | None = None
-    why: str = "HTTP 500"
-    delivered: int = 3
-    failed: int = 2
-    waiting: int = 1
+STATUS = ChannelStatus(
+    name="ops",
+    state="open",
+    since=None,
+    why="HTTP 500",
+    delivered=3,
+    failed=2,
+    waiting=1,
+    open_until=NOON,
+    tokens=4.56,
+    rate=0.5,
+    burst=5,
+    fallback="pager",
+    refuses=False,
+)
 
 
 class Manager(AlertManager):
@@ -69,14 +65,15 @@ class Manager(AlertManager):
         super().__init__(registry)
         alert = Alert("a", "r", AlertSeverity.ERROR, "A", "d")
         notice = Notice("m", NoticeKind.DIGEST, alert, sent_at=0.0, items=(Item(NoticeKind.FIRING, alert),))
-        self.letters = {"letter-1": DeadLetter(notice)}
+        letter = DeadLetter(id="letter-1", channel="ops", at=NOON, notice=notice, why="HTTP 404", attempts=1)
+        self.letters = {letter.id: letter}
         self.resent = list[str]()
 
-    def outbox(self) -> list[Waiting]:
-        return [Waiting()]
+    def outbox_slices(self) -> Iterator[list[Waiting]]:
+        return iter([[WAITING]])
 
     def channel_status(self) -> list[ChannelStatus]:
-        return [ChannelStatus()]
+        return [STATUS]
 
     def dead_letters(self) -> list[DeadLetter]:
         return list(self.letters.values())
@@ -148,14 +145,15 @@ CHANGES = [
 async def test_what_waits_what_was_given_up_and_how_channels_do(site: Site) -> None:
     assert (await get(site, "/api/outbox"))["waiting"] == [
         {
-            "channel": "ops", "group": "team=x", "kinds": ["firing", "resolved"], "alert_ids": ["a", "b"],
+            "id": "ops x", "channel": "ops", "group": "team=x", "kinds": ["firing", "resolved"], "alert_ids": ["a", "b"],
             "due": "2026-01-01T12:00:00+00:00", "attempts": 2, "in_doubt": True, "why": "HTTP 500",
         }
     ]  # fmt: skip
     assert (await get(site, "/api/channels"))["channels"] == [
         {
-            "name": "ops", "state": "failing", "since": None, "why": "HTTP 500",
-            "delivered": 3, "failed": 2, "waiting": 1,
+            "name": "ops", "state": "open", "since": None, "why": "HTTP 500", "delivered": 3, "failed": 2, "waiting": 1,
+            "open_until": "2026-01-01T12:00:00+00:00", "tokens": 4.6, "rate": 0.5, "burst": 5, "fallback": "pager",
+            "refuses": False,
         }
     ]  # fmt: skip
     (letter,) = (await get(site, "/api/dead-letters"))["dead_letters"]  # type: ignore[misc]
@@ -214,10 +212,11 @@ async def test_an_explanation_tells_the_attempts_and_decisions_of_each_channel(r
 
 
 async def test_long_lists_pause_for_the_host_program(registry: MetricsRegistry) -> None:
-    class Many(Manager):
-        def get_all_alerts(self) -> list[Alert]:
-            return [Alert(f"a{n}", "r", AlertSeverity.ERROR, "A", "d" * 500) for n in range(3_000)]
-
+    manager = Manager(registry)
+    manager.add_rule(AlertRule("disk", "d" * 500, "critical", "used", "> 5", evaluation_interval=1, group_by=["mount"]))
+    collector = registry.collector("app", max_series=3_000)
+    for number in range(3_000):
+        collector.set_gauge("used", 9, {"mount": f"/{number}"})
     pauses = 0
 
     async def host() -> None:
@@ -226,10 +225,12 @@ async def test_long_lists_pause_for_the_host_program(registry: MetricsRegistry) 
             pauses += 1
             await asyncio.sleep(0)
 
-    program = asyncio.create_task(host())
-    await asyncio.sleep(0)
-    document = await get(Site(Many(registry)), "/api/alerts")
-    program.cancel()
+    async with manager:
+        await asyncio.sleep(1.5)
+        program = asyncio.create_task(host())
+        await asyncio.sleep(0)
+        document = await get(Site(manager), "/api/alerts")
+        program.cancel()
     assert pauses > 3
     assert len(document["alerts"]) == 3_000  # type: ignore[arg-type]
 

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from kailash_monitor.cli.runs import Run, announce, choose, runs_in
 from kailash_monitor.cli.state import make_private, state_folder
 from kailash_monitor.cli.table import cell, moment
 from kailash_monitor.engine.completion import Settled
+from kailash_monitor.engine.status import ChannelStatus, DeadLetter, Waiting
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.model.notice import Notice, NoticeKind
 from kailash_monitor.web import Listen, Site, serve
@@ -443,51 +443,53 @@ def test_wrong_use_is_exit_code_2(arguments: list[str]) -> None:
 # -- a program of the test's own, with what cannot be had from a real one at will
 
 
-@dataclass(frozen=True)
-class Waiting:
-    channel: str = "ops"
-    group: str = ""
-    kinds: tuple[str, ...] = ("firing", "resolved")
-    alert_ids: tuple[str, ...] = ("a", "b")
-    due: datetime | None = datetime(2026, 1, 1, 12, tzinfo=UTC)
-    attempts: int = 2
-    in_doubt: bool = True
-    why: str = "HTTP 500"
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+WAITING = Waiting(
+    id="ops",
+    channel="ops",
+    group="",
+    kinds=("firing", "resolved"),
+    alert_ids=("a", "b"),
+    due=NOON,
+    attempts=2,
+    in_doubt=True,
+    why="HTTP 500",
+)
+
+STATUS = ChannelStatus(
+    name="ops",
+    state="failing",
+    since=None,
+    why="HTTP 500\n\x1b[2J",
+    delivered=3,
+    failed=2,
+    waiting=0,
+    open_until=None,
+    tokens=5.0,
+    rate=1.0,
+    burst=5,
+    fallback=None,
+    refuses=False,
+)
 
 
-@dataclass(frozen=True)
-class DeadLetter:
-    id: str
-    notice: Notice
-    channel: str = "ops"
-    at: datetime = datetime(2026, 1, 1, 12, tzinfo=UTC)
-    why: str = "HTTP 404"
-    attempts: int = 1
-
-
-@dataclass(frozen=True)
-class ChannelStatus:
-    name: str = "ops"
-    state: str = "failing"
-    since: datetime | None = None
-    why: str = "HTTP 500\n\x1b[2J"
-    delivered: int = 3
-    failed: int = 2
-    waiting: int = 0
+def letter(an_id: str) -> DeadLetter:
+    notice = Notice("m", NoticeKind.FIRING, Alert('x{mount="/"}', "r", AlertSeverity.ERROR, "A", "d"), sent_at=0.0)
+    return DeadLetter(id=an_id, channel="ops", at=NOON, notice=notice, why="HTTP 404", attempts=1)
 
 
 class Manager(AlertManager):
     def __init__(self) -> None:
         super().__init__(MetricsRegistry())
-        notice = Notice("m", NoticeKind.FIRING, Alert('x{mount="/"}', "r", AlertSeverity.ERROR, "A", "d"), sent_at=0.0)
-        self.letters = {"a/b": DeadLetter("a/b", notice), "c": DeadLetter("c", notice)}
-        self.waiting = [Waiting()]
+        self.letters = {an_id: letter(an_id) for an_id in ("a/b", "c")}
+        self.waiting = [WAITING]
 
-    def outbox(self) -> list[Waiting]:
-        return self.waiting
+    def outbox_slices(self) -> Iterator[list[Waiting]]:
+        return iter([self.waiting])
 
     def channel_status(self) -> list[ChannelStatus]:
-        return [ChannelStatus()]
+        return [STATUS]
 
     def dead_letters(self) -> list[DeadLetter]:
         return list(self.letters.values())

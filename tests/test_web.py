@@ -413,7 +413,7 @@ async def served(manager: AlertManager, listen: str = "127.0.0.1:0") -> AsyncIte
 
 async def test_it_is_served_over_http(manager: AlertManager) -> None:
     async with served(manager) as url, ClientSession() as session:
-        async with session.get(f"{url}/api/rules?x=1") as response:
+        async with session.get(f"{url}/api/rules?offset=0") as response:
             assert response.status == 200
             assert response.headers["Cache-Control"] == "no-store"
             assert len((await response.json())["rules"]) == 2
@@ -460,7 +460,7 @@ async def test_a_port_in_use_is_said_or_the_next_one_taken(manager: AlertManager
 
 async def test_an_address_of_another_machine_is_said_to_be_one(manager: AlertManager) -> None:
     with pytest.raises(CannotListen, match=r"cannot serve on 192\.0\.2\.1:0: this machine has no such address"):
-        await serve(Site(manager), Listen("192.0.2.1", 0))
+        await serve(Site(manager, "t0ken"), Listen("192.0.2.1", 0))
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,10 @@
 
 import asyncio
 import errno
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from kailash_monitor.errors import CannotListen
+from kailash_monitor.errors import CannotListen, ConfigurationError
 from kailash_monitor.web.http import MAX_BODY, Request, Response
 from kailash_monitor.web.listen import Listen
 from kailash_monitor.web.site import Site
@@ -26,7 +27,8 @@ def aiohttp_app(site: Site) -> "web.Application":
     from aiohttp import web
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        path = "/" + request.match_info["path"]
+        below = request.match_info.get("path")
+        path = "" if below is None else f"/{below}"
         headers = {name.lower(): value for name, value in request.headers.items()}
         query = {name: request.query.getall(name) for name in request.query}
         try:
@@ -36,19 +38,21 @@ def aiohttp_app(site: Site) -> "web.Application":
         except (ConnectionError, web.RequestPayloadError):  # to whom nobody listens any more, most likely
             response = Response.json({"error": "the body broke off"}, status=400)
         else:
-            response = await site.handle(Request(request.method, path, query, headers, body))
+            response = await site.handle(Request(request.method, path, query, headers, body, mount=request.rel_url.raw_path))
         if len(response.chunks) <= 1:
             return web.Response(status=response.status, headers=dict(response.headers), body=response.body)
         stream = web.StreamResponse(status=response.status, headers=dict(response.headers))
         stream.content_length = response.length
-        await stream.prepare(request)
-        for chunk in response.chunks:
-            await stream.write(chunk)
-        await stream.write_eof()
+        with suppress(ConnectionError):  # a tab was closed meanwhile: nothing that a log must tell of
+            await stream.prepare(request)
+            for chunk in response.chunks:
+                await stream.write(chunk)
+            await stream.write_eof()
         return stream
 
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
+    app.router.add_route("*", r"/{path:[\s\S]*}", answer)  # line breaks as well: a dot leaves them to aiohttp's own 404
+    app.router.add_route("*", "", answer)  # where it is added itself, without a slash behind
     return app
 
 
@@ -81,12 +85,19 @@ class Server:
         await self._runner.cleanup()
 
 
-async def serve(site: Site, listen: Listen, *, try_next: int = 0) -> Server:
+async def serve(site: Site, listen: Listen, *, try_next: int = 0, public: bool = False) -> Server:
     """Serve `site` at `listen`, or, where the port is taken, at one of the `try_next` ports after it.
 
-    CannotListen says in a line what stands in the way.
+    CannotListen says in a line what stands in the way. A ConfigurationError where other machines can reach that address and
+    the site has no token, unless this is said to be meant, by `public`: reading asks for nothing, so let something before it
+    ask who they are.
     """
     from aiohttp import web
+
+    if not (public or site.takes_changes or listen.is_local):
+        seen = f"{listen}, which other machines can reach, for a site without a token"
+        expected = "give Site(manager, token=…), listen on 127.0.0.1, or say public=True where that is meant"
+        raise ConfigurationError("serve", field="listen", seen=seen, expected=expected)
 
     runner = web.AppRunner(aiohttp_app(site), access_log=None, shutdown_timeout=CLOSE_SECONDS)
     await runner.setup()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 from kailash_monitor.web.http import MAX_BODY, Request, Response
 from kailash_monitor.web.site import Site
@@ -18,6 +18,9 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 BODY_SECONDS: Final = 10.0
 """How long a body may take to come: as long as an attempt to tell a channel."""
+
+NOT_MODIFIED: Final = 304
+"""What has no body, and says nothing of how long the one is that the browser has (RFC 9110, 8.6)."""
 
 NORMAL_CLOSURE: Final = 1000
 """Of a WebSocket, which nothing here speaks."""
@@ -53,16 +56,23 @@ async def _answer(site: Site, scope: Scope, receive: Receive) -> Response:
         return Response.json({"error": f"the body did not come within {BODY_SECONDS:g} s"}, status=408)
     if body is None:  # to whom nobody listens any more
         return Response.json({"error": "the body broke off"}, status=400)
-    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
-    return await site.handle(Request(scope["method"], _path(scope), query, headers, body))
-
-
-def _path(scope: Scope) -> str:
-    """Give the path below where the application is mounted, which `path` has in front or not, as routers have it."""
     path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
-    below = path.removeprefix(root) if path == root or path.startswith(f"{root}/") else path
-    return below or "/"
+    return await site.handle(Request(scope["method"], _below(root, path), query, _headers(scope), body, mount=quote(root)))
+
+
+def _below(root: str, path: str) -> str:
+    """Give the path below where the application is mounted, which `path` has in front or not, as routers have it."""
+    return path.removeprefix(root) if path == root or path.startswith(f"{root}/") else path
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    """Give the headers; cookies, which HTTP/2 may send one by one, in one (RFC 9113, 8.2.3)."""
+    headers = dict[str, str]()
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}; {value}" if name == "cookie" and name in headers else value
+    return headers
 
 
 async def _body(receive: Receive) -> bytes | None:
@@ -83,7 +93,7 @@ async def _body(receive: Receive) -> bytes | None:
 
 async def _send(response: Response, scope: Scope, send: Send) -> None:
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
-    if scope["method"] != "HEAD":
+    if scope["method"] != "HEAD" and response.status != NOT_MODIFIED:
         headers.append((b"content-length", b"%d" % response.length))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     for chunk in response.chunks[:-1]:

@@ -7,7 +7,7 @@ from typing import Final
 from kailash_monitor.errors import ConfigurationError
 from kailash_monitor.web.http import MAX_BODY, Request, Response
 
-__all__ = ["Fields", "body_refusal", "duration_of", "fields_of", "seen", "text_of"]
+__all__ = ["Fields", "author_of", "body_refusal", "duration_of", "fields_of", "seen", "text_of"]
 
 LONGEST_TEXT: Final = 1_000
 """Characters of an id, a name or a reason: silences are kept, and shown."""
@@ -60,6 +60,11 @@ def text_of(fields: Fields, name: str) -> str:
     if not isinstance(value, str) or len(value) > LONGEST_TEXT:
         raise _wrong(f"{name} = {seen(value)}", f"a text of {LONGEST_TEXT:,} characters at most", field=name)
     return value
+
+
+def author_of(request: Request, fields: Fields) -> str:
+    """Give who says so: the `author` that is given, or else the name of who has signed in."""
+    return text_of(fields, "author") or request.visitor
 
 
 def duration_of(fields: Fields, name: str) -> float | str | None:

@@ -2,16 +2,21 @@
 
 import math
 from datetime import datetime
+from typing import Final
 
 from kailash_monitor.alerting.audit import Decision, Entry
 from kailash_monitor.engine import Delivery, Health, RuleStatus
 from kailash_monitor.engine.explanation import ChannelStory, Explanation
 from kailash_monitor.engine.status import ChannelStatus, DeadLetter, SilenceStatus, Waiting
+from kailash_monitor.engine.views import AlertView
 from kailash_monitor.engine.wording import wall_time
 from kailash_monitor.model.notice import Notice
 
 __all__ = [
+    "Document",
+    "alert_document",
     "channel_document",
+    "delivery_document",
     "explanation_document",
     "health_document",
     "letter_document",
@@ -21,6 +26,19 @@ __all__ = [
 ]
 
 Document = dict[str, object]
+
+NAMED: Final = 20
+"""Alerts of one message that are shown: a digest has up to hundreds."""
+
+ITEMS: Final = 5
+"""Alerts of a dead letter that are told of in full; a page of letters must not be longer than people wait for."""
+
+
+def alert_document(view: AlertView) -> Document:
+    """Give an alert, with who is on it and where it is written what to do."""
+    alert = view.alert
+    runbook = alert.annotations.get("runbook_url") or alert.annotations.get("runbook") or None
+    return {**alert.document(), "acknowledged_by": view.acknowledged_by, "runbook": runbook}
 
 
 def health_document(health: Health, *, reason: str | None) -> Document:
@@ -37,8 +55,8 @@ def health_document(health: Health, *, reason: str | None) -> Document:
     }
 
 
-def rule_document(status: RuleStatus) -> Document:
-    """Give a rule and what came of its last evaluation."""
+def rule_document(status: RuleStatus, unit: str | None = None) -> Document:
+    """Give a rule and what came of its last evaluation; its metric is measured in `unit`, where that is known."""
     rule = status.rule
     return {
         "name": rule.name,
@@ -65,7 +83,9 @@ def rule_document(status: RuleStatus) -> Document:
         "enabled": rule.enabled,
         "state": status.state,
         "value": None if status.value is None or not math.isfinite(status.value) else status.value,
+        "unit": unit,
         "last_evaluation": _iso(status.last_evaluation),
+        "duration_ms": None if status.duration is None else round(status.duration * 1000.0, 3),
         "next_evaluation": _iso(status.next_evaluation),
         "evaluations": status.evaluations,
         "late": status.late,
@@ -98,12 +118,19 @@ def channel_document(status: ChannelStatus) -> Document:
         "delivered": status.delivered,
         "failed": status.failed,
         "waiting": status.waiting,
+        "open_until": _iso(status.open_until),
+        "tokens": round(status.tokens, 1),
+        "rate": status.rate,
+        "burst": status.burst,
+        "fallback": status.fallback,
+        "refuses": status.refuses,
     }
 
 
 def waiting_document(waiting: Waiting) -> Document:
     """Give what waits for a channel."""
     return {
+        "id": waiting.id,
         "channel": waiting.channel,
         "group": waiting.group,
         "kinds": list(waiting.kinds),
@@ -115,8 +142,21 @@ def waiting_document(waiting: Waiting) -> Document:
     }
 
 
+def delivery_document(delivery: Delivery) -> Document:
+    """Give an attempt to tell a channel, and what it was about."""
+    notice = delivery.notice
+    attempt = _delivery(delivery)
+    return {
+        "id": f"{notice.id} {delivery.channel} {delivery.attempt} {delivery.at.timestamp():.6f}",
+        "channel": delivery.channel,
+        "title": notice.alert.title,
+        "alert_ids": [item.alert.id for item in notice.items[:NAMED]] or [notice.alert.id],
+        **attempt,
+    }
+
+
 def letter_document(letter: DeadLetter) -> Document:
-    """Give a dead letter, with what it would have said."""
+    """Give a dead letter, with what it would have said, of the first five of its alerts."""
     return {
         "id": letter.id,
         "channel": letter.channel,
@@ -182,7 +222,8 @@ def _notice(notice: Notice) -> Document:
         "id": notice.id,
         "kind": notice.kind.value,
         "alert": notice.alert.document(),
-        "items": [item.document() for item in notice.items],
+        "items": [item.document() for item in notice.items[:ITEMS]],
+        "more": max(0, len(notice.items) - ITEMS),
     }
 
 

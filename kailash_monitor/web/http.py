@@ -18,7 +18,9 @@ _ALWAYS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosnif
 class Request:
     """What was asked. Names of headers are in lower case; `query` has every value of a name, in order.
 
-    `path` is decoded. Of a `body` longer than MAX_BODY, a server need hand over no more than the first byte too many.
+    `path` is decoded, and begins where the site is mounted. It is empty where that place itself is asked for, without a
+    slash behind; then `mount` is that place, as it stands in the address. Of a `body` longer than MAX_BODY, a server need
+    hand over no more than the first byte too many. `visitor` is the name of who has signed in, for the site to say.
     """
 
     method: str
@@ -26,6 +28,8 @@ class Request:
     query: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     body: bytes = b""
+    mount: str = ""
+    visitor: str = ""
 
 
 @dataclass(frozen=True, slots=True)

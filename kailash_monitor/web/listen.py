@@ -1,6 +1,7 @@
 """Listen addresses: `127.0.0.1:9464`, `[::1]:9464`, `localhost:0`."""
 
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from typing import Final
 
 from kailash_monitor.errors import ConfigurationError
@@ -42,6 +43,14 @@ class Listen:
     def reachable(self) -> "Listen":
         """Where this machine reaches what listens here: "all addresses" is none that can be called."""
         return replace(self, host=_CALLED.get(self.host, self.host))
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine reaches what listens here. Of names, `localhost` alone is known to mean that."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host.lower() == "localhost"
 
     def next(self) -> "Listen":
         """Give the address with the next port."""

@@ -1,13 +1,15 @@
 """What the site asks of a manager, and has it do."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from kailash_monitor.engine import Health, RuleStatus
+from kailash_monitor.delivery.outcome import Outcome
+from kailash_monitor.engine import Delivery, Health, RuleStatus
 from kailash_monitor.engine.explanation import Explanation
 from kailash_monitor.engine.people import OpenSilence
 from kailash_monitor.engine.queries import LocalQueries
 from kailash_monitor.engine.status import ChannelStatus, DeadLetter, SilenceStatus, Waiting
+from kailash_monitor.engine.views import AlertView
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.model.alert import Alert
 from kailash_monitor.model.durations import Duration
@@ -42,6 +44,18 @@ class Monitored(Protocol):
         """What is judged."""
         ...
 
+    def enable_rule(self, name: str) -> None:
+        """Have a rule judged again."""
+        ...
+
+    def disable_rule(self, name: str) -> None:
+        """Have a rule judged no more."""
+        ...
+
+    def evaluate_rule(self, name: str) -> Awaitable[bool] | bool:
+        """Have a rule judged at once; whether there is one that is enabled."""
+        ...
+
     @property
     def recordings(self) -> Mapping[Recording, str | None]:
         """What is recorded by rules, each with what is wrong with it, or None."""
@@ -49,6 +63,10 @@ class Monitored(Protocol):
 
     def get_all_alerts(self) -> list[Alert]:
         """What fires, or did of late."""
+        ...
+
+    def alert_slices(self) -> Iterator[Sequence[AlertView]]:
+        """The same, some at a time: a thousand at once would hold the host program up."""
         ...
 
     def explain(self, alert_id: str) -> Explanation | None:
@@ -59,8 +77,16 @@ class Monitored(Protocol):
         """How the channels are doing."""
         ...
 
-    def outbox(self) -> list[Waiting]:
-        """What waits for a channel."""
+    def try_channel(self, name: str) -> Awaitable[Outcome | None] | Outcome | None:
+        """Send a test through a channel; what became of it, None where there is none of that name."""
+        ...
+
+    def deliveries(self) -> list[Delivery]:
+        """The last attempts to tell a channel, oldest first."""
+        ...
+
+    def outbox_slices(self) -> Iterator[Sequence[Waiting]]:
+        """What waits for a channel, some at a time."""
         ...
 
     def dead_letters(self) -> list[DeadLetter]:

@@ -11,12 +11,20 @@ from kailash_monitor.engine import Health
 from kailash_monitor.exposition import JSON, Format, accepts_gzip, choose_format, only
 from kailash_monitor.web.access import Access
 from kailash_monitor.web.api import Api
+from kailash_monitor.web.body import seen
+from kailash_monitor.web.changes import Changes
+from kailash_monitor.web.charts_api import ChartsApi
 from kailash_monitor.web.chunks import driven, gzipped
+from kailash_monitor.web.deeds import Deeds
 from kailash_monitor.web.documents import health_document
 from kailash_monitor.web.http import Request, Response
+from kailash_monitor.web.metrics_api import MetricsApi
 from kailash_monitor.web.monitored import Monitored
+from kailash_monitor.web.openapi import openapi_route
 from kailash_monitor.web.promql_api import PromqlApi
 from kailash_monitor.web.routes import Route
+from kailash_monitor.web.session_api import SessionApi
+from kailash_monitor.web.static_files import PAGE, answer_file, packaged_files
 
 __all__ = ["Monitored", "Site"]
 
@@ -43,41 +51,53 @@ class Site:
     - `/healthz`: 200 while rules are judged in time, else 503, also where the manager's event loop hangs and another serves
       this. `/readyz`: 200 once every rule was judged, and while what happens is kept in the store, where there is one. What
       is wrong is the `reason`. Firing alerts fail neither.
-    - `/api/alerts`, `/api/rules`, `/api/silences`, `/api/channels`: `{"at": …, "alerts": [alert, …]}` and so on, alerts as
-      in a webhook. `/api/outbox`: what waits for a channel, under `waiting`. `/api/dead-letters`: what was given up, under
-      `dead_letters`. `/api/alerts/<id>/explain`: why each channel was told of an alert or not.
-    - `POST /api/silences` `{"alert_id" or "matchers", "duration", "starts_in", "author", "reason"}`: the new silence, and
-      the ids of the alerts that it covers now; `DELETE /api/silences/<id>` ends one. `POST /api/alerts/acknowledge`
-      `{"alert_id", "author"}`. `POST /api/dead-letters/<id>/resend` tells the present truth in place of a dead letter,
-      `DELETE /api/dead-letters/<id>` forgets it.
+    - `/api/…`: alerts, rules, silences, messages, channels and metrics as JSON, and what people do about them;
+      `/api/openapi.json` describes it all (OpenAPI 3.1). `/api/session`: signing in. `/api/audit`: who changed what.
     - `/api/v1/query`, `query_range`, `series`, `labels`, `label/<name>/values`, `rules`, `alerts`, `metadata` and
       `status/buildinfo`, as a Prometheus answers them: for Grafana and `promtool query`.
-    - `/`: a list of these.
+    - `/`: the dashboard for a browser, for others a list of these. `/static/…`: its files.
 
-    Ids in paths are percent-encoded. Changes need `Content-Type: application/json` and `Authorization: Bearer <token>`;
-    without a `token` the site only reads. They are taken at an IP address, at `localhost` and under the names in `hosts`,
-    and never from a web page of another host.
+    Ids in paths are percent-encoded. Reading asks for nothing. Changes need `Content-Type: application/json` and
+    `Authorization: Bearer <token>`, or the cookie of a session with its `X-CSRF-Token`; without a `token` the site only
+    reads. They are taken at an IP address, at `localhost` and under the names in `hosts`, and never from a web page of
+    another host. A session lasts twelve hours, is known to every process with the same token, and outlives their restarts.
+    Changes are logged by `kailash_monitor.web`; there may be ten a second, and of wrong tokens one in two seconds.
 
     Errors are JSON: `{"error": …}`, under `/api/v1` as Prometheus has them. An error of ours is logged, and only said to be
     one.
     """
 
     def __init__(self, manager: Monitored, token: str | None = None, *, hosts: Iterable[str] = ()) -> None:
+        clock = manager.metrics_registry.clock
+        access, deeds = Access(token, hosts, clock=clock), Deeds(clock)
         self._manager = manager
+        self._access = access
+        changes = Changes(access, deeds, clock)
         self._writing: dict[tuple[asyncio.AbstractEventLoop, _Asked], asyncio.Future[list[bytes]]] = {}  # pages under way
         self._routes: Final = (
             Route("GET", "/", self._index),
+            Route("GET", "/static/<id>", self._static),
             Route("GET", "/metrics", self._metrics),
             Route("GET", "/metrics/json", self._metrics_json),
             Route("GET", "/healthz", self._healthz),
             Route("GET", "/readyz", self._readyz),
-            *Api(manager, Access(token, hosts)).routes,
+            *Api(manager, changes, deeds).routes,
+            *SessionApi(access, deeds).routes,
+            openapi_route,
+            *ChartsApi(manager).routes,
+            *MetricsApi(manager).routes,
             *PromqlApi(manager).routes,
         )
 
+    @property
+    def takes_changes(self) -> bool:
+        """Whether it has a token, and lets those change things who have it as well."""
+        return self._access.token_is_set
+
     async def handle(self, request: Request) -> Response:
         """Answer one request. Never raises but for cancellation."""
-        found = [(route, an_id) for route in self._routes if (an_id := route.id_in(request.path)) is not None]
+        path = request.path or "/"
+        found = [(route, an_id) for route in self._routes if (an_id := route.id_in(path)) is not None]
         method = "GET" if request.method == "HEAD" else request.method
         chosen = next((one for one in found if one[0].method == method), None)
         if chosen is not None:
@@ -98,8 +118,22 @@ class Site:
     def _titles(self) -> list[str]:
         return [route.title for route in self._routes]
 
-    async def _index(self, _: Request, __: str) -> Response:
-        return Response.text("kailash_monitor\n\n" + "".join(f"{title}\n" for title in self._titles()))
+    async def _index(self, request: Request, _: str) -> Response:
+        """Give the dashboard to a browser, and to others the list of paths."""
+        page = (await packaged_files()).get(PAGE)
+        if page is None or "text/html" not in request.headers.get("accept", "").lower():
+            titles = "".join(f"{title}\n" for title in self._titles())
+            return Response.text(f"kailash_monitor\n\n{titles}", headers=_VARIES)
+        if not request.path:  # its own addresses are relative, and would be beside the mount in place of below it
+            there = f"./{request.mount.rpartition('/')[2]}/"
+            return Response.text("", status=308, headers={**_VARIES, "Location": there})
+        return answer_file(request, page, varies=_VARIES["Vary"])
+
+    async def _static(self, request: Request, name: str) -> Response:
+        file = (await packaged_files()).get(name)
+        if file is None:
+            return Response.json({"error": f"no such file of the page, {seen(name)}"}, status=404)
+        return answer_file(request, file)
 
     async def _metrics(self, request: Request, _: str) -> Response:
         chosen = choose_format(request.headers.get("accept"))

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from concurrent.futures import Future
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 from kailash_monitor.web.http import MAX_BODY, Request, Response
 from kailash_monitor.web.site import Site
@@ -69,7 +69,9 @@ def wsgi_app(site: Site) -> "WSGIApplication":
             response = Response.json({"error": "the body broke off"}, status=400)
         else:
             response = answer_now(site, _request(environ, body))
-        headers = [*response.headers.items(), ("Content-Length", str(response.length))]
+        headers = list(response.headers.items())
+        if response.status != HTTPStatus.NOT_MODIFIED:  # which says nothing of the length that the browser has
+            headers.append(("Content-Length", str(response.length)))
         start_response(f"{response.status} {HTTPStatus(response.status).phrase}", headers)
         return () if environ["REQUEST_METHOD"] == "HEAD" else response.chunks
 
@@ -84,10 +86,11 @@ def _request(environ: "WSGIEnvironment", body: bytes) -> Request:
     method = environ["REQUEST_METHOD"]
     return Request(
         "GET" if method == "HEAD" else method,
-        _text(environ.get("PATH_INFO", "")) or "/",
+        _text(environ.get("PATH_INFO", "")),
         parse_qs(_text(environ.get("QUERY_STRING", "")), keep_blank_values=True),
         _headers(environ),
         body,
+        mount=quote(environ.get("SCRIPT_NAME", ""), encoding="latin-1"),
     )
 
 

@@ -1,6 +1,7 @@
 """The view: the monitoring pages, below where their URLs are included."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Final
 
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
@@ -13,6 +14,9 @@ from kailash_monitor.web.http import MAX_BODY, Request, Response
 from kailash_monitor.web.wsgi import answer_now
 
 __all__ = ["page"]
+
+NOT_MODIFIED: Final = 304
+"""What has no body, and says nothing of how long the one is that the browser has."""
 
 
 @csrf_exempt
@@ -42,7 +46,9 @@ def _asked(request: HttpRequest, path: str, body: bytes) -> Request:
 
 def _django(answer: Response, request: HttpRequest) -> HttpResponseBase:
     """Give the answer as one of Django's; a long one is streamed, as servers of either kind do it."""
-    headers = {**answer.headers, "Content-Length": str(answer.length)}
+    headers = dict(answer.headers)
+    if answer.status != NOT_MODIFIED:
+        headers["Content-Length"] = str(answer.length)
     if request.method == "HEAD" or len(answer.chunks) <= 1:
         content = b"" if request.method == "HEAD" else answer.body
         return HttpResponse(content, status=answer.status, headers=headers)
