@@ -7,6 +7,7 @@ import click
 
 import kailash_monitor
 from kailash_monitor.cli.controls import CONTROLS
+from kailash_monitor.cli.dashboard import dashboard
 from kailash_monitor.cli.database import NAME, open_database
 from kailash_monitor.cli.failure import WrongUse
 from kailash_monitor.cli.loading import load
@@ -15,6 +16,7 @@ from kailash_monitor.cli.notify import notify
 from kailash_monitor.cli.parameters import FILE, DurationParameter, ListenParameter
 from kailash_monitor.cli.rules import rules
 from kailash_monitor.cli.run import run_monitor
+from kailash_monitor.cli.stated_token import VARIABLE, check_reach_of, stated_token
 from kailash_monitor.errors import CannotListen, LifecycleError
 from kailash_monitor.web import DEFAULT_LISTEN, Listen
 
@@ -32,6 +34,9 @@ def commands() -> None:
 @click.option("--for", "seconds", type=DurationParameter(), help="End by itself after this time, such as 30s.")
 @click.option("--listen", type=ListenParameter(), help=f"Where to serve; {DEFAULT_LISTEN} or the next free port by default.")
 @click.option("--store", type=FILE, help=f"A database that survives a restart; {NAME} in your state folder by default.")
+@click.option(
+    "--token-file", type=FILE, help=f"Holds the token that changes over HTTP need; {VARIABLE} is the token itself."
+)
 @click.option("--no-store", is_flag=True, help="Nothing survives a restart.")
 @click.option("--plain", is_flag=True, help="Log lines, also on a terminal.")
 @click.option("--json-logs", is_flag=True, help="Log lines as JSON objects.")
@@ -40,6 +45,7 @@ def run(
     seconds: float | None,
     listen: Listen | None,
     store: Path | None,
+    token_file: Path | None,
     no_store: bool,
     plain: bool,
     json_logs: bool,
@@ -51,7 +57,9 @@ def run(
     stop_logging = log_to_stdout(as_json=json_logs) if view is None else log_to_view(view)
     try:
         monitor = load(path, lambda in_file: None) if no_store else load(path, open_database(store))
-        run_monitor(monitor, listen=listen or monitor.listen, seconds=seconds, view=view)
+        listen, token = listen or monitor.listen, stated_token(token_file, monitor.token_file)
+        check_reach_of(listen, token)
+        run_monitor(monitor, listen=listen, token=token, seconds=seconds, view=view)
     except CannotListen as error:
         raise SystemExit(f"kailash-monitor: {error.strerror}") from None
     except LifecycleError as error:  # which was logged: a store that cannot be read
@@ -71,5 +79,5 @@ def check(path: Path) -> None:
     click.echo(f"{path}: ok: {len(manager.rules)} rules; collectors: {collectors or 'none'}; channels: {channels or 'none'}")
 
 
-for _command in (*CONTROLS, notify, rules):
+for _command in (*CONTROLS, dashboard, notify, rules):
     commands.add_command(_command)

@@ -15,7 +15,7 @@ from kailash_monitor.cli.state import state_folder
 from kailash_monitor.cli.table import cell, moment, show_json, show_table
 from kailash_monitor.web import Listen
 
-__all__ = ["CONTROLS"]
+__all__ = ["CONTROLS", "asks", "author_option"]
 
 P = ParamSpec("P")
 
@@ -27,7 +27,7 @@ def _login_name() -> str:
         return ""
 
 
-def _asks(command: Callable[Concatenate[Program, P], None]) -> Callable[..., None]:
+def asks(command: Callable[Concatenate[Program, P], None]) -> Callable[..., None]:
     """Give the command the program to ask, by the options that choose one."""
 
     @click.option("--address", type=ListenParameter(), help="Where the program serves, if several run.")
@@ -48,7 +48,7 @@ def _program(address: Listen | None, port: int | None) -> Program:
 
 
 _as_json: Final = click.option("--json", "as_json", is_flag=True, help="Show JSON, with all there is to know.")
-_author: Final = click.option("--author", default=_login_name, help="Who says so; your login name if left out.")
+author_option: Final = click.option("--author", default=_login_name, help="Who says so; your login name if left out.")
 
 
 # -- alerts ------------------------------------------------------------------------------------------------------------
@@ -57,7 +57,7 @@ _author: Final = click.option("--author", default=_login_name, help="Who says so
 @click.command()
 @click.option("--all", "everything", is_flag=True, help="Also those that are pending or over.")
 @_as_json
-@_asks
+@asks
 def alerts(program: Program, everything: bool, as_json: bool) -> None:
     """Show what fires."""
     found = program.ask_list("/api/alerts", "alerts")
@@ -83,7 +83,7 @@ def _alert_row(alert: dict[str, Any]) -> list[str]:  # Any: what another program
 @click.command()
 @click.argument("alert_id", metavar="ID")
 @_as_json
-@_asks
+@asks
 def explain(program: Program, alert_id: str, as_json: bool) -> None:
     """Say why each channel was told of an alert, or was not."""
     explanation = program.ask(f"/api/alerts/{quoted(alert_id)}/explain")
@@ -94,8 +94,8 @@ def explain(program: Program, alert_id: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("alert_id", metavar="ID")
-@_author
-@_asks
+@author_option
+@asks
 def ack(program: Program, alert_id: str, author: str) -> None:
     """Say that you are on it: no repeats of this alert, unless it becomes graver."""
     program.tell("POST", "/api/alerts/acknowledge", {"alert_id": alert_id, "author": author})
@@ -122,8 +122,8 @@ def _instead_of_matchers(context: click.Context, _: click.Parameter, alert_id: s
 @click.option("--for", "duration", type=DurationParameter(), help="Such as 2h; by default a day, or until it is over.")
 @click.option("--starts-in", type=DurationParameter(), help="Begin later; only with matchers.")
 @click.option("--reason", default="", help="Why, for those who wonder.")
-@_author
-@_asks
+@author_option
+@asks
 def silence_add(program: Program, /, matchers: tuple[str, ...], alert_id: str | None, **said: object) -> None:
     """Silence the alerts with these labels, such as service=checkout 'severity=~"info|warning"'; prints the silence's id.
 
@@ -140,7 +140,7 @@ def silence_add(program: Program, /, matchers: tuple[str, ...], alert_id: str | 
 @silence.command("list")
 @click.option("--all", "everything", is_flag=True, help="Also those that are over.")
 @_as_json
-@_asks
+@asks
 def silence_list(program: Program, everything: bool, as_json: bool) -> None:
     """Show the silences."""
     found = program.ask_list("/api/silences", "silences")
@@ -166,7 +166,7 @@ def _silence_row(one: dict[str, Any]) -> list[str]:  # Any: as above
 
 @silence.command("end")
 @click.argument("silence_id", metavar="ID")
-@_asks
+@asks
 def silence_end(program: Program, silence_id: str) -> None:
     """End a silence now."""
     program.tell("DELETE", f"/api/silences/{quoted(silence_id)}")
@@ -178,7 +178,7 @@ def silence_end(program: Program, silence_id: str) -> None:
 
 @click.command()
 @_as_json
-@_asks
+@asks
 def channels(program: Program, as_json: bool) -> None:
     """Show how the channels are doing."""
     found = program.ask_list("/api/channels", "channels")
@@ -198,7 +198,7 @@ def channels(program: Program, as_json: bool) -> None:
 
 @click.command()
 @_as_json
-@_asks
+@asks
 def outbox(program: Program, as_json: bool) -> None:
     """Show what waits for a channel."""
     found = program.ask_list("/api/outbox", "waiting")
@@ -223,10 +223,10 @@ def dead_letters() -> None:
 
 @dead_letters.command("list")
 @_as_json
-@_asks
+@asks
 def dead_letters_list(program: Program, as_json: bool) -> None:
     """Show the messages that were given up."""
-    found = program.ask_list("/api/dead-letters", "dead_letters")
+    found = program.ask_list("/api/dead-letters", "dead_letters")[::-1]  # the newest last, where a terminal ends
     if as_json:
         return show_json(found)
     titles = ("id", "given up (UTC)", "channel", "what", "alert", "attempts", "why")
@@ -247,7 +247,7 @@ def _letter_row(letter: dict[str, Any]) -> list[str]:  # Any: as above
 
 @dead_letters.command("resend")
 @click.argument("letter_id", metavar="ID")
-@_asks
+@asks
 def dead_letters_resend(program: Program, letter_id: str) -> None:
     """Tell the channel what is true now, in place of what it was not told."""
     program.tell("POST", f"/api/dead-letters/{quoted(letter_id)}/resend")
@@ -256,7 +256,7 @@ def dead_letters_resend(program: Program, letter_id: str) -> None:
 
 @dead_letters.command("discard")
 @click.argument("letter_id", metavar="ID")
-@_asks
+@asks
 def dead_letters_discard(program: Program, letter_id: str) -> None:
     """Forget a message that was given up."""
     program.tell("DELETE", f"/api/dead-letters/{quoted(letter_id)}")

@@ -92,7 +92,7 @@ def screen(
     width: int,
 ) -> RenderableType:
     """Give the whole picture, the most urgent first: a small terminal cuts off what is below."""
-    head = Text.assemble(("kailash_monitor", "bold"), f"  http://{address}/metrics  ", ("Ctrl-C ends", "dim"))
+    head = Text.assemble(("kailash_monitor", "bold"), f"  http://{address.reachable}/  ", ("Ctrl-C ends", "dim"))
     head.no_wrap = True
     narrow = width < NARROW
     gap = 1 if narrow else 2

@@ -25,14 +25,14 @@ Document = dict[str, Any]
 
 
 class Program:
-    """The program of `run`, given `seconds` to say anything. A Failure says in a line what stands in the way."""
+    """The program of a `run`, given `seconds` to say anything. A Failure says in a line what stands in the way."""
 
     def __init__(self, run: Run, *, seconds: float = ANSWER_SECONDS) -> None:
-        self._run: Final = run
+        self.run: Final = run
         self._seconds: Final = seconds
 
     def __repr__(self) -> str:
-        return f"<Program {self._run}>"
+        return f"<Program {self.run}>"
 
     def answers(self) -> bool:
         """Whether anything answers there."""
@@ -56,23 +56,23 @@ class Program:
     def tell(self, method: str, path: str, fields: Mapping[str, object] | None = None) -> Document:
         """Have something changed, and give what it answers."""
         headers = {"Content-Type": "application/json"}
-        if self._run.token is not None:
-            headers["Authorization"] = f"Bearer {self._run.token}"
+        if self.run.token is not None:
+            headers["Authorization"] = f"Bearer {self.run.token}"
         return self._judged(*self._exchange(method, path, json.dumps(fields or {}).encode(), headers))
 
     def _exchange(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> tuple[int, bytes]:
-        there = self._run.address.reachable
+        there = self.run.address.reachable
         connection = HTTPConnection(there.host, there.port, timeout=self._seconds)  # which knows nothing of proxies
         try:
             connection.request(method, path, body, dict(headers or {}))
             answer = connection.getresponse()
             return answer.status, answer.read(LONGEST)
         except TimeoutError:
-            raise Failure(f"{self._run} has not answered within {self._seconds:g} s") from None
+            raise Failure(f"{self.run} has not answered within {self._seconds:g} s") from None
         except OSError as error:
-            raise Failure(f"cannot reach {self._run}: {error.strerror or error}") from None
+            raise Failure(f"cannot reach {self.run}: {error.strerror or error}") from None
         except (HTTPException, UnicodeError):
             raise self._stranger() from None
         finally:
@@ -95,14 +95,14 @@ class Program:
         raise (WrongUse if status == 400 else Failure)(error)
 
     def _unknown_here(self) -> Failure:
-        if self._run.token is None:
+        if self.run.token is None:
             return Failure(
-                f"no token is known for {self._run}: only what this user starts by `kailash-monitor run` can be changed"
+                f"no token is known for {self.run}: only what this user starts by `kailash-monitor run` can be changed"
             )
-        return Failure(f"{self._run} does not take the token of its run file: another program may serve there")
+        return Failure(f"{self.run} does not take the token of its run file: another program may serve there")
 
     def _stranger(self) -> Failure:
-        return Failure(f"what serves on {self._run} does not answer as kailash-monitor does")
+        return Failure(f"what serves on {self.run} does not answer as kailash-monitor does")
 
 
 def quoted(an_id: str) -> str:

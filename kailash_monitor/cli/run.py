@@ -36,13 +36,16 @@ TOKEN_BYTES: Final = 32
 _logger = logging.getLogger("kailash_monitor.cli")
 
 
-def run_monitor(monitor: Monitor, *, listen: Listen | None, seconds: float | None, view: LogView | None) -> None:
+def run_monitor(
+    monitor: Monitor, *, listen: Listen | None, token: str | None, seconds: float | None, view: LogView | None
+) -> None:
     """Run until SIGINT, SIGTERM, SIGHUP or for `seconds`; a second SIGINT ends the process at once.
 
-    With a `view`, show it on the terminal. What still fires and what could not be told is said at the end. CannotListen
+    Changes over HTTP need the `token`; without one, one of chance, which the commands of this user find. With a `view`, show
+    it on the terminal. What still fires and what could not be told is said at the end. CannotListen
     where the address that was asked for cannot be had.
     """
-    asyncio.run(_run(monitor, listen=listen, seconds=seconds, view=view))
+    asyncio.run(_run(monitor, listen, token or secrets.token_urlsafe(TOKEN_BYTES), seconds=seconds, view=view))
     for line in last_words(monitor.manager.get_active_alerts(), monitor.manager.untold()):
         if view is None:
             _logger.warning("%s", line)
@@ -67,11 +70,10 @@ _TRUTHS: Final = {
 }
 
 
-async def _run(monitor: Monitor, *, listen: Listen | None, seconds: float | None, view: LogView | None) -> None:
+async def _run(monitor: Monitor, listen: Listen | None, token: str, *, seconds: float | None, view: LogView | None) -> None:
     manager = monitor.manager
     with _signals(reloads=bool(manager.rule_files)) as (stop, reload):
         async with AsyncExitStack() as running:
-            token = secrets.token_urlsafe(TOKEN_BYTES)
             server = await _serve(monitor, listen, token)
             running.push_async_callback(server.close)
             await _announce(Run(server.address, os.getpid(), token), running)
@@ -106,7 +108,7 @@ async def _reload_when(asked: asyncio.Event, manager: AlertManager) -> None:
 
 
 async def _serve(monitor: Monitor, listen: Listen | None, token: str) -> Server:
-    site = Site(monitor.manager, token, hosts=() if listen is None else (listen.host,))
+    site = Site(monitor.manager, token, hosts=[*monitor.hosts, *([] if listen is None else [listen.host])])
     if listen is not None:
         return await serve(site, listen)
     return await serve(site, DEFAULT_LISTEN, try_next=PORTS_TRIED)
@@ -128,9 +130,10 @@ def _say_hello(monitor: Monitor, server: Server, *, by_default: bool) -> None:
     if by_default and server.address.port != DEFAULT_LISTEN.port:
         _logger.info("port %s is in use, so port %s it is", DEFAULT_LISTEN.port, server.address.port)
     _logger.info(
-        "watching %s by %d rules; metrics on http://%s/metrics",
+        "watching %s by %d rules; dashboard on http://%s/ (open it by `kailash-monitor dashboard`), metrics on http://%s/metrics",
         ", ".join(registry.get_all_collectors()) or "nothing",
         len(monitor.manager.rules),
+        server.address.reachable,
         server.address,
     )
 

@@ -43,12 +43,15 @@ def as_stated(path: str | None) -> Store | None:
 class Monitor:
     """A manager with its sources, rules, channels and routes, and the store that it keeps them in, if it has one.
 
-    `listen` is None where the file does not state it.
+    `listen` is None where the file does not state it. Where `token_file` is stated, that file holds what changes over HTTP
+    need, and need not be there yet; they are taken under the names in `hosts` as well.
     """
 
     manager: AlertManager
     listen: Listen | None
     store: Store | None
+    token_file: Path | None = None
+    hosts: tuple[str, ...] = ()
 
 
 def default_monitor(store_at: StoreAt = as_stated) -> Monitor:
@@ -85,7 +88,8 @@ def _build(contents: Contents, store_at: StoreAt, folder: Path = Path()) -> Moni
     set_routing(manager, contents)
     listen = _listen(settings.listen, problems)
     problems.raise_any()
-    return Monitor(manager, listen, store)
+    token_file = None if settings.token_file is None else folder / settings.token_file
+    return Monitor(manager, listen, store, token_file, tuple(settings.hosts))
 
 
 def _heartbeat(settings: HeartbeatSettings | None, problems: Problems) -> Heartbeat | None:

@@ -211,6 +211,11 @@ class Settings(_Strict):
     mute_times: list[object] = []
     routes: dict[str, object] = {}
     inhibitions: list[object] = []
+    token_file: str | None = None
+    """Holds what changes over HTTP need, relative to the folder of this file."""
+
+    hosts: list[str] = []
+    """Names at which changes are taken, beside addresses and localhost."""
 
 
 _MAPPING: Final = TypeAdapter(dict[str, object])
