@@ -5,6 +5,7 @@ from benchmarks import (
     alerting_groups,
     alerting_lateness,
     calls,
+    dashboard,
     delivery,
     export,
     kill,
@@ -21,4 +22,4 @@ ALERTING = (alerting.rows, alerting_groups.rows, alerting_lateness.rows)
 
 METRICS = (recording.rows, calls.rows, export.rows, scrape.rows, memory.rows, windows.rows)
 
-run(*METRICS, promql.rows, *ALERTING, delivery.rows, watchdog.rows, kill.rows)
+run(*METRICS, promql.rows, *ALERTING, delivery.rows, dashboard.rows, watchdog.rows, kill.rows)
