@@ -141,11 +141,11 @@ def test_a_process_that_was_stopped_is_no_stall() -> None:
         from kailash_monitor.instrument.stall import StallDetector
         async def main():
             told = []
-            watch = asyncio.create_task(StallDetector(0.2, told.append).run())
+            watch = asyncio.create_task(StallDetector(1.0, told.append).run())
             await asyncio.sleep(0.1)
             print("ready", flush=True)
             await asyncio.to_thread(input)
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(1.5)
             watch.cancel()
             print(told, flush=True)
         asyncio.run(main())
@@ -157,7 +157,7 @@ def test_a_process_that_was_stopped_is_no_stall() -> None:
         assert program.stdout is not None
         assert program.stdout.readline() == "ready\n"
         os.kill(program.pid, signal.SIGSTOP)
-        time.sleep(0.8)
+        time.sleep(2.5)
         os.kill(program.pid, signal.SIGCONT)
         out, _ = program.communicate("\n", timeout=20)
     assert out == "[]\n"
