@@ -248,6 +248,36 @@ async def test_a_condition_is_drawn_as_it_was_read_then(
     assert at(chart, 0) == pytest.approx(now, rel=0.05)
 
 
+@pytest.mark.parametrize(
+    ("rule", "reads"),
+    [
+        (one("requests", "> 5", time_window="1m"), 60),
+        (one("requests", "increase > 5", time_window="5m"), 300),
+        (one("wait", "count > 5", time_window="1m"), 6),
+        (one("wait", "sum > 5", time_window="1m"), 12),
+        (one("requests", "rate > 5", time_window="1m"), 1),
+        (one("wait", "> 5", time_window="1m"), 2),
+        (burn_rate_rules("r", good="good", total="requests", objective=0.9, pairs=[(1, "5m", "1m", "warning")])[0], 2),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("span", ["3600", "21600", "86400"])
+def test_what_adds_up_in_a_rules_window_is_no_more_where_a_step_is_longer(rule: AlertRule, reads: float, span: str) -> None:
+    """Six times as much lies in the steps of a day: the line was far above a threshold that was never reached."""
+    time = ManualClock()
+    registry = MetricsRegistry(clock=time)
+    app = registry.collector("app")
+    for _ in range(86_400 // 10):
+        time.advance(10)
+        app.increment("requests", 10)
+        app.increment("good", 8)
+        app.record_histogram("wait", 2.0)
+    manager = BlockingManager(registry)
+    manager.add_rule(rule)
+    chart = asyncio.run(shown(Site(manager), f"/api/rules/{quote(rule.name)}/chart", range=span))
+    assert at(chart, 0) == pytest.approx(reads, rel=0.05)
+
+
 async def test_a_burn_rate_is_drawn_over_both_its_windows(site: Site, manager: AlertManager, app: MetricsCollector) -> None:
     await ten_minutes(app)
     rule = burn_rate_rules("b", good="good", total="requests", objective=0.9, pairs=[(1, "5m", "1m", "warning")])[0]
@@ -325,6 +355,21 @@ async def test_a_share_of_which_nothing_was_counted_is_none_of_the_whole(
     chart = await drawn(site, manager, one("part", "share > 0.5", group_by=("region",)))
     assert [line["name"] for line in chart["series"]] == ["eu"]
     assert at(chart, 0) == 0
+
+
+async def test_an_alert_on_a_share_of_which_nothing_was_counted_has_a_chart(
+    site: Site, manager: AlertManager, app: MetricsCollector
+) -> None:
+    whole = app.counter("whole", "W", labels=("region",))
+    app.counter("part", "P", share_of="whole", labels=("region",))
+    manager.add_rule(one("part", "share < 0.5", group_by=("region",), time_window="1m"))
+    async with manager:
+        for _ in range(12):
+            whole.inc("eu")
+            await asyncio.sleep(10)
+        (alert,) = manager.get_active_alerts()
+        chart = await shown(site, f"/api/alerts/{alert.id}/chart", range="300")
+    assert (at(chart, 0), chart.get("note")) == (0, None)
 
 
 async def test_a_counter_of_which_nobody_counted_the_matching_label_is_not_known(
@@ -451,6 +496,20 @@ async def test_of_many_rows_a_hundred_are_given(site: Site, app: MetricsCollecto
     assert (len(trial["rows"]), trial["total"], trial["rows"][0]["value"]) == (100, 150, 149)
 
 
+async def test_the_chart_of_a_rule_does_not_wait_for_what_somebody_tries(
+    site: Site, manager: AlertManager, app: MetricsCollector
+) -> None:
+    app.set_gauge("queue", 1)
+    endless = [asyncio.create_task(ask(site, "/api/try", expr="sum_over_time(vector(1)[24h:1ms])")) for _ in range(3)]
+    await asyncio.sleep(0)
+    chart = await drawn(site, manager, one("queue", "> 5"))
+    assert at(chart, 0) == 1
+    assert not any(trial.done() for trial in endless)
+    for trial in endless:
+        trial.cancel()
+    await asyncio.wait(endless)
+
+
 async def test_a_condition_is_tried_in_every_collector(site: Site, registry: MetricsRegistry) -> None:
     registry.collector("a").set_gauge("queue", 3)
     registry.collector("b").set_gauge("queue", 9)
@@ -478,6 +537,7 @@ async def test_what_is_but_a_lower_bound_breaches_or_is_not_known(site: Site, ap
         ({}, "expr", "nothing to try"),
         ({"expr": "up >"}, "expr", "1:5: parse error: unexpected end of input"),
         ({"expr": "up[5m]"}, "expr", "rule result is not a vector or scalar"),
+        ({"expr": "rate(up[1m - 1m])"}, "expr", "duration must be greater than 0"),
         ({"expr": "'text'"}, "expr", "rule result is not a vector or scalar"),
         ({"expr": "up", "metric": "queue"}, "metric", "metric beside expr"),
         ({"metric": "queue"}, "condition", "the condition ''"),

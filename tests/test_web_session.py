@@ -252,6 +252,16 @@ async def test_a_token_that_is_shown_in_a_header_needs_nothing_beside(site: Site
     assert (await say(site, "POST", "/api/silences", {"matchers": "a=b"}, wrong))[0].status == 401
 
 
+async def test_a_session_counts_behind_a_proxy_that_passes_its_password_on(site: Site) -> None:
+    headers = {**await signed_in(site), "authorization": "Basic YW5uOnNlY3JldA=="}
+    made, document = await say(site, "POST", "/api/silences", {"matchers": "a=b"}, headers)
+    assert (made.status, document["silence"]["author"]) == (201, "ann")  # type: ignore[index]
+    without = {name: value for name, value in headers.items() if name != "x-csrf-token"}
+    assert (await say(site, "POST", "/api/silences", {"matchers": "a=b"}, without))[0].status == 403
+    nobody = {name: value for name, value in headers.items() if name != "cookie"}
+    assert (await say(site, "POST", "/api/silences", {"matchers": "a=b"}, nobody))[0].status == 401
+
+
 async def test_an_author_that_is_stated_stands(site: Site) -> None:
     _, document = await say(site, "POST", "/api/silences", {"matchers": "a=b", "author": "bob"}, await signed_in(site))
     assert document["silence"]["author"] == "bob"  # type: ignore[index]
@@ -299,6 +309,13 @@ async def test_who_has_signed_out_is_nobody_also_with_the_cookie(site: Site) -> 
     assert (await say(site, "GET", "/api/session", headers=headers))[1]["signed_in"] is False
     assert (await say(site, "POST", "/api/silences", {"matchers": "a=b"}, headers))[0].status == 401
     assert (await say(site, "DELETE", "/api/session", None, headers))[0].status == 200
+
+
+async def test_who_was_not_signed_in_learns_nothing_that_comes_of_the_token(site: Site) -> None:
+    """The name of the cookie does: tokens could be tried on it as fast as a machine can, and no limit would see that."""
+    response, document = await say(site, "DELETE", "/api/session", None)
+    assert (response.status, document) == (200, {**NOBODY, "sign_in": True})
+    assert "Set-Cookie" not in response.headers
 
 
 @pytest.mark.parametrize(

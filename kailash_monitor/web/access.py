@@ -87,22 +87,22 @@ class Access:
         if host is not None and not self._ours(host):
             return _error(403, f"changes are not taken at the host {host!r}: use its address, or name it in Site(hosts=…)")
         if origin is not None and (host is None or _host_of(origin) != host.lower()):
-            return _error(403, f"changes are not taken from the web page of another host, {origin!r}")
+            asked = f"{origin!r}, than the one that is asked, {host!r}; a proxy must pass Host on as it stands"
+            return _error(403, f"changes are not taken from the web page of another host, {asked}")
         return None
 
     def _refusal(self, request: Request) -> Response | None:
-        shown = request.headers.get("authorization")
-        somebody = self.signed_in(request) if shown is None else None
+        token = _shown_token(request)
+        if token is not None:
+            return self._wrong_token(token)
+        somebody = self.signed_in(request)
         if somebody is not None:
             right = same(request.headers.get("x-csrf-token", ""), somebody.csrf)
             return (
                 None if right else _error(403, "the header X-CSRF-Token is not the one of this session: load the page again")
             )
-        scheme, _, token = (shown or "").partition(" ")
-        if scheme.lower() != "bearer":
-            error = "changes need the header 'Authorization: Bearer <token>', or a session: sign in"
-            return _error(401, error, {"WWW-Authenticate": "Bearer"})
-        return self._wrong_token(token.strip())
+        error = "changes need the header 'Authorization: Bearer <token>', or a session: sign in"
+        return _error(401, error, {"WWW-Authenticate": "Bearer"})
 
     def _wrong_token(self, token: str) -> Response | None:
         now = self._clock.now()
@@ -144,7 +144,7 @@ class Access:
 
     def visitor(self, request: Request) -> str | None:
         """Give the name, which may be empty, of who makes this request by a session; None where it is made by the token."""
-        somebody = self.signed_in(request) if "authorization" not in request.headers else None
+        somebody = self.signed_in(request) if _shown_token(request) is None else None
         return None if somebody is None else somebody.session.name
 
     def by_token(self, token: str, name: str) -> SignedIn | Response:
@@ -203,6 +203,15 @@ _READ_ONLY: Final = (
 
 def _is_token(text: object) -> bool:
     return isinstance(text, str) and text.isascii() and text.isprintable() and bool(text) and " " not in text
+
+
+def _shown_token(request: Request) -> str | None:
+    """Give the token that is shown in the header; None where there is none.
+
+    Another scheme is for who stands before us, such as a proxy that asks for a password and passes it on.
+    """
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def _host_of(origin: str) -> str | None:

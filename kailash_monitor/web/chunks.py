@@ -1,14 +1,13 @@
 """Chunks: a long answer made piece by piece, so that the host program has its turns meanwhile."""
 
 import asyncio
-import json
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from kailash_monitor.clock import SYSTEM_CLOCK
 
-__all__ = ["driven", "gzipped", "json_list"]
+__all__ = ["driven", "gzipped"]
 
 RENDER_BUDGET: Final = 0.005
 """Seconds of rendering without a pause for the host program."""
@@ -41,13 +40,3 @@ def gzipped(pieces: Iterator[bytes]) -> Iterator[bytes]:
     for piece in pieces:
         yield gzip.compress(piece)
     yield gzip.flush()
-
-
-def json_list(at: str, name: str, documents: Iterable[object]) -> Iterator[bytes]:
-    """Give the JSON of `{"at": at, name: [document, …]}`, a piece for each document."""
-    yield f'{{"at": {json.dumps(at)}, {json.dumps(name)}: ['.encode()
-    comma = ""
-    for document in documents:
-        yield f"{comma}{json.dumps(document, allow_nan=False)}".encode()
-        comma = ", "
-    yield b"]}"

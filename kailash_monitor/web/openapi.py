@@ -102,6 +102,7 @@ _HEADERS: Final[dict[int, Schema]] = {
 """What comes with a refusal beside its body."""
 
 _COOKIE: Final[Schema] = {"Set-Cookie": {"description": "The session's cookie.", "required": True, "schema": TEXT}}
+_NO_COOKIE: Final[Schema] = {"Set-Cookie": {"description": "Where there was a session, its end.", "schema": TEXT}}
 
 
 def _content(schema: Schema) -> dict[str, object]:
@@ -477,7 +478,7 @@ _PROGRAM: Final[dict[str, dict[str, object]]] = {
             "summary": "End the session.",
             "tags": ["program"],
             "responses": _answers(
-                200, "What may be done without one.", ref("Session"), (400, 403, 408, 413, 415), headers=_COOKIE
+                200, "What may be done without one.", ref("Session"), (400, 403, 408, 413, 415), headers=_NO_COOKIE
             ),
         },
     },

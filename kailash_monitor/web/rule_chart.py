@@ -84,8 +84,9 @@ def chart_of_condition(
     lines = list[Line]()
     several = len({one.place.collector for one in reads}) > 1
     for one in drawn:
-        values = yield from _values(rule, one, grid, now)
-        lines.append(Line(_name(rule, one.place, several=several), _labels(one.place), values))
+        values, share = (yield from _values(rule, one, grid, now)), _share(rule, one.metric, grid)
+        read = [None if value is None else value * share for value in values]
+        lines.append(Line(_name(rule, one.place, several=several), _labels(one.place), read))
     return Chart(
         title=title,
         unit=unit_of(rule, reads[0].metric),
@@ -147,8 +148,8 @@ def _reads(rule: AlertRule, collectors: Mapping[str, MetricsCollector], only: Pl
         if only is not None and only.group:
             narrowed = {**rule.match, **only.group}
             series = metric.select(narrowed)
-            if series:
-                whole = () if other is None else tuple(other.select(narrowed))
+            whole = () if other is None else tuple(other.select(narrowed))
+            if series or whole:  # of a share, nothing may have been counted but the whole
                 found.append(_Read(only, metric, series, whole, other is not None))
             continue
         groups = yield from _groups(rule, metric)
@@ -219,6 +220,18 @@ def _values(rule: AlertRule, read: _Read, grid: Grid, now: float) -> Pieces[Valu
         judge = cast("Callable[[Any], Reading]", of_distribution(condition, distribution))  # Any: as above
     spread = _spreads(rule, read.metric)
     return (yield from added_up(read.series, grid, lambda window: _number(judge(window)), spread=spread))
+
+
+def _share(rule: AlertRule, metric: Metric, grid: Grid) -> float:
+    """Give which share of a reading over a window of the grid is that of the rule, whose window may be far shorter: where a
+    day is shown, a step is six minutes, in which six times as much is added up as in one.
+    """
+    word = rule.condition.word
+    adds_up = word in _ADDED_UP or (not word and metric.metric_type is MetricType.COUNTER)
+    return rule.time_window / grid.window if adds_up and rule.burn_rate is None else 1.0
+
+
+_ADDED_UP: Final = frozenset({"increase", "count", "sum"})
 
 
 def _spreads(rule: AlertRule, metric: Metric) -> bool:

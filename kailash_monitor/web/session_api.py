@@ -52,9 +52,10 @@ class SessionApi:
             return refusal
         fields_of(request, ())
         somebody = self._access.signed_in(request)
-        if somebody is not None:
-            self._access.end(somebody)
-            self._deeds.add(somebody.session.name or SOMEBODY, "signed out")
+        if somebody is None:  # who is not told the cookie's name: tokens could be tried on it, without asking us
+            return self._answer(request, None)
+        self._access.end(somebody)
+        self._deeds.add(somebody.session.name or SOMEBODY, "signed out")
         return self._answer(request, None, {"Set-Cookie": self._access.cookie_header(None, request)})
 
     def _answer(self, request: Request, somebody: SignedIn | None, headers: dict[str, str] | None = None) -> Response:

@@ -11,7 +11,7 @@ from kailash_monitor.errors import ConfigurationError, NoAnswer
 from kailash_monitor.exposition.pieces import slices
 from kailash_monitor.metrics import MetricsRegistry
 from kailash_monitor.model.severity import AlertSeverity
-from kailash_monitor.promql import EvaluationError, Expression
+from kailash_monitor.promql import EvaluationError, Expression, ParseError
 from kailash_monitor.promql.labelset import NO_LABEL_SET, LabelSet
 from kailash_monitor.promql.query import instant
 from kailash_monitor.promql.samples import Vector
@@ -80,7 +80,7 @@ def trial_of_expression(text: str, queries: LocalQueries, span: float) -> Pieces
         if seen.comparator:
             beside = source.series
             found = yield from _vector(seen.tree, seen.text, source, now)
-    except EvaluationError as error:
+    except (EvaluationError, ParseError) as error:  # a duration that only the evaluation could tell
         expected = "an expression that can be evaluated"
         raise ConfigurationError("the request", field="expr", seen=str(error), expected=expected) from None
     breach = yield from _labels(breaching)
